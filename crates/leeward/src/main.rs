@@ -1,0 +1,2 @@
+//! The `leeward` command.
+fn main() {}
