@@ -1,0 +1,350 @@
+//! The ready form of the configuration: what a request sees. Built by one load, never changed afterwards.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// One checked configuration, immutable. A request holds one from its first phase to its log line.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the configurations this process has run, from 1. Set when the snapshot is published.
+    pub generation: u64,
+    /// Account number of CDN URLs, the `0001` of `/800001/...`.
+    pub account: String,
+    /// Hosts that answer CDN URLs, lower case, with the platform each speaks for.
+    pub cdn_hosts: HashMap<String, Platform>,
+    /// Listeners, limits, threads.
+    pub server: Server,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The access log.
+    pub log: AccessLog,
+    /// Cache sizes and defaults.
+    pub cache: Cache,
+    /// Every origin, in the order written, then those that policies name by `originDomain` only.
+    pub origins: Vec<Arc<Origin>>,
+    /// Every site, indexed by host.
+    pub sites: Sites,
+}
+
+/// The delivery platform an origin belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Platform {
+    /// `http_large`
+    #[default]
+    HttpLarge,
+    /// `http_small`
+    HttpSmall,
+    /// `adn`: caching is bypassed unless told otherwise.
+    Adn,
+    /// `can`: behaves as `adn`.
+    Can,
+}
+
+/// Listeners, limits, threads.
+#[derive(Debug)]
+pub struct Server {
+    /// Worker threads, at least 1 (0 in the file: one per core).
+    pub threads: usize,
+    /// At least one.
+    pub listen: Vec<Listener>,
+    /// Proxies that may name the client in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Limits of a connection and of a request.
+    pub limits: Limits,
+    /// How long requests in flight may take after SIGTERM.
+    pub grace_period: Duration,
+}
+
+/// One TCP endpoint.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// TLS, or plain HTTP when absent.
+    pub tls: Option<Tls>,
+    /// Networks that must send a PROXY protocol header; absent: no PROXY protocol.
+    pub proxy_protocol: Option<Vec<IpNet>>,
+}
+
+/// TLS of a listener. Certificates are loaded and their keys proved to belong when the configuration is checked.
+#[derive(Debug)]
+pub struct Tls {
+    /// Chain and key files, in the order written; the first is the default for clients without or with an unknown server name.
+    pub certificates: Vec<Certificate>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// A certificate chain and its key, read and parsed.
+#[derive(Debug)]
+pub struct Certificate {
+    /// File of the PEM chain, leaf first.
+    pub chain_file: PathBuf,
+    /// File of the PEM key.
+    pub key_file: PathBuf,
+    /// PEM bytes of the chain.
+    pub chain: Vec<u8>,
+    /// PEM bytes of the key.
+    pub key: Secret,
+}
+
+/// Limits of a connection and of a request.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the first byte of a connection (or the end of the last answer plus keep-alive) to the end of the request head.
+    pub header_timeout: Duration,
+    /// Idle time of a kept connection.
+    pub keepalive_timeout: Duration,
+    /// Between two reads of a request body.
+    pub body_timeout: Duration,
+    /// Between two writes of a response.
+    pub write_timeout: Duration,
+    /// Request target in bytes; more is 414.
+    pub uri: u64,
+    /// Request header section in bytes; more is 431.
+    pub headers: u64,
+    /// Request fields; more is 431.
+    pub header_count: usize,
+    /// Request body in bytes; more is 413.
+    pub body: u64,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_ip: usize,
+}
+
+/// The admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    /// Loopback unless a token is set.
+    pub address: SocketAddr,
+    /// Bearer token; absent only on loopback.
+    pub token: Option<Secret>,
+}
+
+/// A secret that prints as `[secret]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Wraps the bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+    /// The bytes themselves.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The access log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub access: AccessLogTo,
+    /// Share of the requests that are logged, 0.0 to 1.0; errors always are.
+    pub sample: f64,
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogTo {
+    /// Standard output.
+    Stdout,
+    /// A file, reopened on SIGUSR1.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// Cache sizes and defaults.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Bytes of the memory tier.
+    pub memory: u64,
+    /// Requests before an object is stored: 1 or 2.
+    pub store_on_hit: u32,
+    /// Lifetime where the origin says nothing; zero: not stored.
+    pub default_max_age: Duration,
+    /// What becomes of answers with `Set-Cookie` and explicit freshness.
+    pub set_cookie: SetCookie,
+    /// Query mode of sites without a policy.
+    pub query_string: QueryString,
+    /// Whether a `no-cache` query parameter bypasses the cache on `adn`.
+    pub no_cache_parameter: bool,
+    /// Stale time after expiry while the origin cannot be reached.
+    pub max_stale: Duration,
+    /// Largest object stored, in bytes.
+    pub max_object: u64,
+}
+
+/// `cache.set_cookie`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SetCookie {
+    /// Do not store.
+    #[default]
+    Refuse,
+    /// Store without the cookies.
+    Strip,
+    /// Store with the cookies.
+    Store,
+}
+
+/// `query_string`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueryString {
+    /// Not in the key (standard-cache).
+    #[default]
+    Ignore,
+    /// A request with a query bypasses the cache (no-cache).
+    Bypass,
+    /// The whole query is in the key (unique-cache, include-all).
+    Unique,
+}
+
+/// A customer origin.
+#[derive(Debug)]
+pub struct Origin {
+    /// Stable name for logs and metrics: the directory, or the domain for an origin that only a policy names.
+    pub name: String,
+    /// Directory of CDN URLs; absent for an origin that only a policy names.
+    pub directory: Option<String>,
+    /// Platform.
+    pub platform: Platform,
+    /// Servers for clients on plain HTTP.
+    pub http: Option<Servers>,
+    /// Servers for clients on HTTPS.
+    pub https: Option<Servers>,
+    /// `Host` towards the origin; absent: the client's.
+    pub host_header: Option<String>,
+    /// Timeouts towards the origin.
+    pub timeouts: Timeouts,
+    /// TLS towards the origin.
+    pub tls: OriginTls,
+    /// Stable hash of everything that defines a connection to this origin (own CA bytes included): connections are pooled by it.
+    pub group_key: u64,
+}
+
+/// Servers of one scheme.
+#[derive(Debug)]
+pub struct Servers {
+    /// In the order written, at least one.
+    pub servers: Vec<OriginServer>,
+    /// How one is chosen.
+    pub balance: Balance,
+}
+
+/// One origin server as written: `http://10.0.0.1:80`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OriginServer {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Name or literal address (IPv6 without brackets).
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// How a server is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// Spread over all.
+    #[default]
+    RoundRobin,
+    /// The first that answers.
+    PrimaryFailover,
+}
+
+/// Timeouts towards an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// From the end of the request to the response head.
+    pub first_byte: Duration,
+    /// Between two reads of the body.
+    pub between_bytes: Duration,
+}
+
+/// TLS towards an origin.
+#[derive(Debug, Clone)]
+pub struct OriginTls {
+    /// Chain and name are verified.
+    pub verify: bool,
+    /// Server name sent and verified; absent: the Host sent, else the server's name.
+    pub sni: Option<String>,
+    /// DER certificates of the own CA, parsed when the configuration was checked; empty: the system's.
+    pub ca: Vec<Vec<u8>>,
+}
+
+/// Every site, indexed by host.
+#[derive(Debug, Default)]
+pub struct Sites {
+    exact: HashMap<String, Arc<Site>, foldhash::fast::RandomState>,
+    /// `*.example.com` under the key `example.com`.
+    wildcard: HashMap<String, Arc<Site>, foldhash::fast::RandomState>,
+    default: Option<Arc<Site>>,
+}
+
+impl Sites {
+    /// Adds a site under its host pattern: exact, `*.example.com` or `*`.
+    pub fn insert(&mut self, site: Arc<Site>) {
+        let host = site.host.clone();
+        if host == "*" {
+            self.default = Some(site);
+        } else if let Some(suffix) = host.strip_prefix("*.") {
+            self.wildcard.insert(suffix.to_owned(), site);
+        } else {
+            self.exact.insert(host, site);
+        }
+    }
+    /// The site for a host (lower case, no port): exact, then the longest wildcard, then the default.
+    #[must_use]
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        if let Some(site) = self.exact.get(host) {
+            return Some(site);
+        }
+        let mut rest = host;
+        while let Some((_, suffix)) = rest.split_once('.') {
+            if let Some(site) = self.wildcard.get(suffix) {
+                return Some(site);
+            }
+            rest = suffix;
+        }
+        self.default.as_ref()
+    }
+    /// All sites, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.exact.values().chain(self.wildcard.values()).chain(self.default.as_ref())
+    }
+}
+
+/// An edge CNAME.
+#[derive(Debug)]
+pub struct Site {
+    /// As written, lower case: `www.example.com`, `*.example.com` or `*`. Also the metric label.
+    pub host: String,
+    /// The policy's default origin.
+    pub origin: Option<Arc<Origin>>,
+    /// Prefix on the origin, without a trailing slash; empty: none.
+    pub path: String,
+    /// The compiled policy; empty when the site has none.
+    pub policy: leeward_rules::Policy,
+    /// Query mode where the policy sets none.
+    pub query_string: QueryString,
+    /// Origins that the policy names by `originDomain`, lower case.
+    pub policy_origins: HashMap<String, Arc<Origin>>,
+}
