@@ -1,0 +1,79 @@
+use super::*;
+
+fn entry(status: u16) -> Entry<'static> {
+    Entry {
+        time: "2026-01-01T00:00:00.000Z".into(),
+        client: None,
+        site: "www.example.com",
+        method: "GET",
+        scheme: "http",
+        host: "www.example.com",
+        path: "/a\"\n\u{1b}[31m",
+        protocol: "HTTP/1.1",
+        status,
+        bytes: 1,
+        seconds: 0.5,
+        cache: CacheState::Hit,
+        collapsed: false,
+        reason: None,
+        error: None,
+        user_agent: None,
+        generation: 1,
+        attempts: &[],
+        failover: None,
+    }
+}
+
+fn lines(path: &std::path::Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_line_is_one_json_object_whatever_the_client_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let log = AccessLog::start(Target::File(path.clone())).unwrap();
+    log.log(&entry(200), 1.0);
+    log.flush();
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["path"], "/a\"\n\u{1b}[31m");
+    assert_eq!(lines[0]["cache"], "hit");
+}
+
+#[test]
+fn sampling_keeps_every_error_and_the_share_of_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let log = AccessLog::start(Target::File(path.clone())).unwrap();
+    for _ in 0..100 {
+        log.log(&entry(200), 0.25);
+        log.log(&entry(503), 0.0);
+    }
+    log.flush();
+    let all = lines(&path);
+    let errors = all.iter().filter(|line| line["status"] == 503).count();
+    assert_eq!((errors, all.len() - errors), (100, 25));
+}
+
+#[test]
+fn a_reopened_log_goes_on_in_a_new_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, old) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
+    let log = AccessLog::start(Target::File(path.clone())).unwrap();
+    log.log(&entry(200), 1.0);
+    log.flush();
+    std::fs::rename(&path, &old).unwrap();
+    log.reopen();
+    log.log(&entry(204), 1.0);
+    log.flush();
+    assert_eq!((lines(&old).len(), lines(&path)[0]["status"].clone()), (1, 204.into()));
+}
+
+#[test]
+fn a_long_field_is_cut_at_a_character() {
+    let long = "ä".repeat(2000);
+    assert_eq!(bounded(&long).len(), 1024);
+    assert_eq!(bounded("short"), "short");
+}
