@@ -1,0 +1,123 @@
+//! Listening sockets: bound before anything else starts, so that a taken port is one clear error and not a dead task.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use socket2::{Domain, Socket, Type};
+
+/// Bytes of a connection's read buffer and of its write buffer.
+const BUFFER: usize = 16 * 1024;
+/// Connections that wait for `accept()`; the system lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 65_535;
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// A bound and listening socket.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+impl Bound {
+    /// The address, with the port that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Binds every address. Clients may connect from here on; they are served once the server runs.
+///
+/// An IPv6 socket takes IPv4 connections too unless the list has an IPv4 address with the same port.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Bound>, BindError> {
+    addresses
+        .iter()
+        .map(|&address| {
+            let shared = addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port());
+            bind_one(address, shared).map_err(|source| BindError { address, source })
+        })
+        .collect()
+}
+
+fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    // A restart must not wait for the old process's connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let socket = TcpListener::from(socket);
+    Ok(Bound { address: socket.local_addr()?, socket })
+}
+
+/// A service on sockets that are already bound.
+pub struct Listening<A> {
+    sockets: Vec<Bound>,
+    service: pingora::services::listening::Service<A>,
+}
+
+/// Makes the service that accepts on `sockets` and gives every connection to `app`.
+///
+/// `threads` absent: as many as the server has.
+pub fn service<A>(name: &str, app: A, sockets: Vec<Bound>, threads: Option<usize>) -> Listening<A>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let mut service = pingora::services::listening::Service::new(name.to_owned(), app);
+    service.threads = threads;
+    for bound in &sockets {
+        let endpoint = ListenerConfig::tcp(bound.address.to_string());
+        service.add_listener(endpoint.l4_buffer(L4BufferSettings::new(BUFFER, BUFFER)));
+    }
+    Listening { sockets, service }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
+    async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, listeners_per_fd: usize) {
+        // The framework takes a socket from this table when it finds the address there, else it binds one itself: a
+        // socket that an older process handed over comes first, ours is closed then.
+        for bound in self.sockets.drain(..) {
+            let Some(fds) = &fds else { break };
+            let address = bound.address.to_string();
+            let mut table = fds.lock();
+            if table.get(&address).is_none() {
+                table.add(address, bound.socket.into_raw_fd());
+            }
+        }
+        Service::start_service(&mut self.service, fds, shutdown, listeners_per_fd).await;
+    }
+
+    fn name(&self) -> &str {
+        Service::name(&self.service)
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Service::threads(&self.service)
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        Service::listen_addresses(&self.service)
+    }
+}

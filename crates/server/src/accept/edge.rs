@@ -1,0 +1,329 @@
+//! The transport application: everything between `accept()` and the first byte of HTTP.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora::protocols::l4::stream::Stream as L4;
+use pingora::protocols::{GetSocketDigest, SocketDigest, Ssl, Stream};
+use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+use prometheus::IntGauge;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::connection::Connection;
+use super::counters::{Counters, Handshake, OpenCount, Refusal};
+use super::gate::{AddressPlace, Gate};
+use super::proxy_protocol;
+use super::requests::Requests;
+
+/// Streams that an HTTP/2 client may have open at once.
+const H2_STREAMS: u32 = 100;
+/// Header list of an HTTP/2 request, in bytes as RFC 9113 6.5.2 counts them.
+const H2_HEADER_LIST: u32 = 32 * 1024;
+/// Streams that a client reset before they were served, or that wait to be forgotten: more of them end the connection
+/// (rapid reset, CVE-2023-44487).
+const H2_PENDING_RESETS: usize = 20;
+/// Streams that we had to reset because of the client's errors: more of them end the connection.
+const H2_ERROR_RESETS: usize = 64;
+/// Body bytes that wait for one stream's window.
+const H2_SEND_BUFFER: usize = 128 * 1024;
+/// An HTTP/2 connection without a stream for so long is closed.
+const H2_IDLE: Duration = Duration::from_secs(120);
+
+/// Limits of a connection. Read again for every new one, so that a reload changes them.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From `accept()` to the end of the first request head, PROXY protocol and TLS handshake included. On a kept HTTP/1
+    /// connection it begins after the keep-alive time.
+    pub header: Duration,
+    /// Idle time of a kept HTTP/1 connection.
+    pub keepalive: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address (the client's, where a PROXY protocol header names it).
+    pub connections_per_ip: usize,
+}
+
+/// One TCP endpoint as the accept path needs it.
+pub struct Listener {
+    /// Where it listens; with an unspecified address every local address of the port is meant.
+    pub address: SocketAddr,
+    /// TLS, or plain HTTP when absent.
+    pub tls: Option<Acceptor>,
+    /// Networks that must send a PROXY protocol header, and that alone may connect; absent: no PROXY protocol.
+    pub proxy_protocol: Option<Vec<IpNet>>,
+}
+
+/// A listener with what is worth computing once.
+struct Endpoint {
+    listener: Listener,
+    /// The metric label.
+    label: String,
+    open: IntGauge,
+}
+
+/// Where limits come from.
+type LimitsSource = Box<dyn Fn() -> Limits + Send + Sync>;
+
+/// The transport application of all TCP endpoints.
+///
+/// Not an `HttpServerApp`: then `process_new` would be the framework's.
+pub struct Edge<P: ProxyHttp> {
+    proxy: Arc<HttpProxy<P>>,
+    endpoints: Vec<Endpoint>,
+    gate: Arc<Gate>,
+    limits: LimitsSource,
+    counters: Counters,
+}
+
+/// A connection that passed every check before HTTP.
+struct Arrival {
+    stream: Stream,
+    tls: bool,
+    server_name: Option<Box<str>>,
+    place: AddressPlace,
+}
+
+impl<P> Edge<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    /// Puts the hooks behind the accept path.
+    ///
+    /// `conf` must be the server's own configuration. `gate` counts the connections that a drain waits for; `limits` is
+    /// asked once for every connection.
+    pub fn new(
+        conf: &Arc<ServerConf>,
+        hooks: P,
+        listeners: Vec<Listener>,
+        gate: Arc<Gate>,
+        limits: impl Fn() -> Limits + Send + Sync + 'static,
+        counters: Counters,
+    ) -> Self {
+        let mut proxy = http_proxy(conf, hooks);
+        proxy.server_options = Some(server_options());
+        proxy.h2_options = Some(h2_options());
+        let endpoints = listeners
+            .into_iter()
+            .map(|listener| {
+                let label = listener.address.to_string();
+                Endpoint { open: counters.connections(&label), label, listener }
+            })
+            .collect();
+        Self { proxy: Arc::new(proxy), endpoints, gate, limits: Box::new(limits), counters }
+    }
+
+    /// The proxy that all connections share; other transports join here.
+    #[must_use]
+    pub fn proxy(&self) -> &Arc<HttpProxy<P>> {
+        &self.proxy
+    }
+
+    /// The listener that owns a local address: the exact one, else the one that listens on every address of its port.
+    fn endpoint(&self, local: SocketAddr) -> Option<(usize, &Endpoint)> {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let place = |wanted: &dyn Fn(IpAddr) -> bool| {
+            self.endpoints.iter().enumerate().find(|(_, endpoint)| {
+                let address = endpoint.listener.address;
+                address.port() == local.port() && wanted(address.ip().to_canonical())
+            })
+        };
+        let same_family = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4();
+        place(&|ip| ip == local.ip()).or_else(|| place(&same_family)).or_else(|| place(&|ip| ip.is_unspecified()))
+    }
+
+    /// PROXY protocol, the address's limit, TLS; all before `deadline`.
+    async fn arrive(
+        &self,
+        endpoint: &Endpoint,
+        mut l4: Box<L4>,
+        limits: Limits,
+        deadline: Instant,
+    ) -> Result<Arrival, Refusal> {
+        let digest = l4.get_socket_digest();
+        let socket = |address: Option<&PeerAddr>| address.and_then(PeerAddr::as_inet).copied();
+        let (Some(peer), Some(local)) = (
+            socket(digest.as_ref().and_then(|digest| digest.peer_addr())),
+            socket(digest.as_ref().and_then(|digest| digest.local_addr())),
+        ) else {
+            return Err(Refusal::Handshake); // gone before we could ask who it was
+        };
+        let (mut client, mut server) = (canonical(peer), canonical(local));
+        if let Some(trusted) = &endpoint.listener.proxy_protocol {
+            if !trusted.iter().any(|network| network.contains(&client.ip())) {
+                log::debug!("{}: {peer} may not connect: not a trusted network", endpoint.label);
+                return Err(Refusal::ProxyProtocol);
+            }
+            let ends = match timeout_at(deadline, proxy_protocol::read(&mut l4)).await {
+                Ok(Ok(ends)) => ends,
+                Ok(Err(error)) => {
+                    log::debug!("{}: PROXY header from {peer}: {error}", endpoint.label);
+                    return Err(Refusal::ProxyProtocol);
+                }
+                Err(_) => return Err(Refusal::HeaderTimeout),
+            };
+            if let Some(ends) = ends {
+                (client, server) = (canonical(ends.client), canonical(ends.server));
+            }
+        }
+        if (client, server) != (peer, local) {
+            l4.set_socket_digest(named(&l4, client, server));
+        }
+        let place = self.gate.enter_from(client.ip(), limits.connections_per_ip).ok_or(Refusal::ConnectionsPerIp)?;
+        let Some(acceptor) = &endpoint.listener.tls else {
+            return Ok(Arrival { stream: l4, tls: false, server_name: None, place });
+        };
+        let (stream, server_name) = self.handshake(acceptor, *l4, client, deadline).await?;
+        Ok(Arrival { stream, tls: true, server_name, place })
+    }
+
+    async fn handshake(
+        &self,
+        acceptor: &Acceptor,
+        l4: L4,
+        client: SocketAddr,
+        deadline: Instant,
+    ) -> Result<(Stream, Option<Box<str>>), Refusal> {
+        match timeout_at(deadline, acceptor.tls_handshake(l4)).await {
+            Ok(Ok(stream)) => {
+                self.counters.handshake(Handshake::Ok);
+                let name = stream.get_ssl().and_then(|tls| tls.server_name());
+                let name = name.map(|name| name.to_ascii_lowercase().into_boxed_str());
+                Ok((Box::new(stream), name))
+            }
+            Ok(Err(error)) => {
+                self.counters.handshake(Handshake::Failed);
+                log::debug!("TLS handshake with {client}: {error}");
+                Err(Refusal::Handshake)
+            }
+            Err(_) => {
+                self.counters.handshake(Handshake::TimedOut);
+                Err(Refusal::HeaderTimeout)
+            }
+        }
+    }
+
+    /// Serves the requests of a connection. Without a complete head before `deadline` (for HTTP/2 that includes the
+    /// preface, which has no timeout of its own) the connection ends.
+    async fn serve(
+        &self,
+        connection: Arc<Connection>,
+        stream: Stream,
+        limits: Limits,
+        deadline: Instant,
+        shutdown: &ShutdownWatch,
+    ) -> Result<Option<Stream>, Refusal> {
+        let requests = Arc::new(Requests {
+            proxy: Arc::clone(&self.proxy),
+            connection: Arc::clone(&connection),
+            reused_head: limits.keepalive + limits.header,
+        });
+        let mut work = requests.process_new(stream, shutdown);
+        tokio::select! {
+            biased;
+            reused = &mut work => return Ok(reused),
+            () = sleep_until(deadline) => {}
+        }
+        if connection.requests() == 0 {
+            return Err(Refusal::HeaderTimeout); // dropping the work closes the socket
+        }
+        Ok(work.await)
+    }
+
+    async fn connected(
+        &self,
+        index: usize,
+        endpoint: &Endpoint,
+        l4: Box<L4>,
+        shutdown: &ShutdownWatch,
+    ) -> Result<Option<Stream>, Refusal> {
+        let limits = (self.limits)();
+        let deadline = Instant::now() + limits.header;
+        let place = self.gate.enter(limits.connections).ok_or(Refusal::Connections)?;
+        let _open = OpenCount::new(&endpoint.open);
+        let arrival = self.arrive(endpoint, l4, limits, deadline).await?;
+        let connection = Arc::new(Connection {
+            listener: index,
+            tls: arrival.tls,
+            server_name: arrival.server_name,
+            keepalive: limits.keepalive,
+            requests: AtomicU64::new(0),
+            shutdown: shutdown.clone(),
+            _place: place,
+            _address: arrival.place,
+        });
+        self.serve(connection, arrival.stream, limits, deadline, shutdown).await
+    }
+}
+
+#[async_trait]
+impl<P> ServerApp for Edge<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        // Plain endpoints hand over the concrete stream. The local address is taken before a PROXY header replaces it.
+        let l4: Box<L4> = stream.into_any().downcast().ok()?;
+        let local = l4.get_socket_digest()?.local_addr()?.as_inet().copied()?;
+        let Some((index, endpoint)) = self.endpoint(local) else {
+            log::error!("a connection to {local}, where nothing is configured to listen");
+            return None;
+        };
+        match self.connected(index, endpoint, l4, shutdown).await {
+            Ok(reused) => reused,
+            Err(reason) => {
+                self.counters.refused(&endpoint.label, reason);
+                None
+            }
+        }
+    }
+
+    async fn cleanup(&self) {
+        // Only this wakes connections that wait for another request; without it they hold the process for their keep-alive.
+        self.proxy.http_cleanup().await;
+    }
+}
+
+/// 192.0.2.1 for ::ffff:192.0.2.1, which is what a socket for both families reports.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The socket's digest with other addresses: what `Session::client_addr` will say.
+fn named(l4: &L4, client: SocketAddr, server: SocketAddr) -> SocketDigest {
+    let digest = SocketDigest::from_raw_fd(l4.as_raw_fd());
+    let _ = digest.peer_addr.set(Some(PeerAddr::Inet(client)));
+    let _ = digest.local_addr.set(Some(PeerAddr::Inet(server)));
+    digest
+}
+
+fn server_options() -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    // h2c stays off: the framework waits for 24 bytes before it decides, and `GET / HTTP/1.0` has 18.
+    options.h2_idle_timeout = Some(H2_IDLE);
+    options
+}
+
+fn h2_options() -> H2Options {
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(H2_STREAMS)
+        .max_header_list_size(H2_HEADER_LIST)
+        .max_pending_accept_reset_streams(H2_PENDING_RESETS)
+        .max_concurrent_reset_streams(H2_PENDING_RESETS)
+        .max_local_error_reset_streams(Some(H2_ERROR_RESETS))
+        .max_send_buffer_size(H2_SEND_BUFFER);
+    options
+}

@@ -1,0 +1,24 @@
+//! From a TCP connection to requests: what comes before the first phase.
+//!
+//! ```text
+//! listening service -> Edge: which listener, PROXY protocol, limits, TLS -> Requests: one task-local per request, head deadline
+//!                                                                            -> HttpProxy: the hooks of proxy.rs
+//! ```
+//!
+//! The framework's own listeners hide or lack each of these steps; its HTTP/1 keep-alive loop and HTTP/2 accept loop are
+//! used unchanged. Everything here takes plain values, not the configuration, so that tests need no file.
+
+mod bind;
+mod connection;
+mod counters;
+mod edge;
+mod gate;
+mod proxy_protocol;
+mod requests;
+
+
+pub use bind::{BindError, Bound, Listening, bind, service};
+pub use connection::{Connection, connection, head_was_read};
+pub use counters::Counters;
+pub use edge::{Edge, Limits, Listener};
+pub use gate::Gate;

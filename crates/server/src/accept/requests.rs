@@ -1,0 +1,66 @@
+//! The HTTP application of one connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::{HttpProxy, ProxyHttp};
+use pingora::server::ShutdownWatch;
+
+use super::connection::{Connection, scope};
+
+/// One object per connection, because HTTP/2 runs every stream in a task of its own: a task-local set around the
+/// connection would not reach the hooks, one set here does. The framework's blanket `ServerApp` drives it.
+pub(super) struct Requests<P: ProxyHttp> {
+    pub(super) proxy: Arc<HttpProxy<P>>,
+    pub(super) connection: Arc<Connection>,
+    /// From the start of the wait for another request on a kept HTTP/1 connection to the end of its head.
+    pub(super) reused_head: Duration,
+}
+
+#[async_trait]
+impl<P> HttpServerApp for Requests<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let complete_head = session.is_http2();
+        let before = if complete_head {
+            self.connection.requests.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.connection.requests.load(Ordering::Relaxed)
+        };
+        let work = scope(Arc::clone(&self.connection), complete_head, self.proxy.process_new_http(session, shutdown));
+        // The first head is under the connection's own deadline, HTTP/2 streams begin with a complete one.
+        if complete_head || before == 0 {
+            return work.await;
+        }
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            reused = &mut work => return reused,
+            () = tokio::time::sleep(self.reused_head) => {}
+        }
+        if self.connection.requests.load(Ordering::Relaxed) == before {
+            return None; // dropping the work closes the socket
+        }
+        work.await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.proxy.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.proxy.server_options()
+    }
+}
