@@ -1,2 +1,3 @@
 //! (being built)
 pub mod accept;
+pub mod tls;

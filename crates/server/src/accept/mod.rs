@@ -16,7 +16,6 @@ mod gate;
 mod proxy_protocol;
 mod requests;
 
-
 pub use bind::{BindError, Bound, Listening, bind, service};
 pub use connection::{Connection, connection, head_was_read};
 pub use counters::Counters;
