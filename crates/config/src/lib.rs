@@ -1,1 +1,65 @@
-//! (being built)
+//! The contract's YAML to one checked, immutable [`Snapshot`].
+//!
+//! [`load`] reads a file and what it includes, says everything that is wrong with it in one run, and builds the snapshot when
+//! nothing forbids it. It needs no network and no running edge. The steps, a file of this crate each: text to a tree
+//! (`tree`), tree to written types (`read`, `written`), written to ready (`build`, [`ready`]); `report` collects what is wrong.
+
+mod awaited;
+mod build;
+mod diagnostic;
+mod gather;
+mod mask;
+mod place;
+mod read;
+pub mod ready;
+mod report;
+mod schema;
+mod secret;
+mod tree;
+mod unsupported;
+pub mod written;
+
+use std::path::{Path, PathBuf};
+
+pub use diagnostic::{Diagnostic, EXCERPT, Severity};
+pub use gather::{MAX_FILE, MAX_INCLUDES};
+pub use ready::Snapshot;
+pub use report::MAX_DIAGNOSTICS;
+pub use schema::schema;
+
+/// What a load gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; absent when there is an error. Its generation is 0 until it is published.
+    pub snapshot: Option<Snapshot>,
+    /// Everything that is wrong, by file and line.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read, the main one first: configuration, included files and policies.
+    pub files: Vec<PathBuf>,
+    /// Whether the main file could be read at all (`check` exits with 2 otherwise).
+    pub looked: bool,
+}
+
+impl Loaded {
+    /// Whether any diagnostic is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Reads and checks a configuration. Never fails as such: what is wrong is in the diagnostics.
+#[must_use]
+pub fn load(path: &Path) -> Loaded {
+    let report = report::Report::default();
+    let gathered = gather::gather(&report, path);
+    let snapshot = gathered.and_then(|gathered| build::snapshot(&report, &gathered));
+    Loaded {
+        snapshot,
+        diagnostics: report.finish(),
+        files: report.paths(),
+        looked: !report.is_unreadable(),
+    }
+}

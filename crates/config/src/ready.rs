@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
 #[derive(Debug)]
@@ -32,7 +34,21 @@ pub struct Snapshot {
 }
 
 /// The delivery platform an origin belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Deserialize,
+    Serialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Platform {
     /// `http_large`
     #[default]
@@ -43,6 +59,22 @@ pub enum Platform {
     Adn,
     /// `can`: behaves as `adn`.
     Can,
+}
+
+impl Platform {
+    /// Every platform.
+    pub const ALL: [Self; 4] = [Self::HttpLarge, Self::HttpSmall, Self::Adn, Self::Can];
+
+    /// As written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpLarge => "http_large",
+            Self::HttpSmall => "http_small",
+            Self::Adn => "adn",
+            Self::Can => "can",
+        }
+    }
 }
 
 /// Listeners, limits, threads.
@@ -192,7 +224,8 @@ pub struct Cache {
 }
 
 /// `cache.set_cookie`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SetCookie {
     /// Do not store.
     #[default]
@@ -204,7 +237,8 @@ pub enum SetCookie {
 }
 
 /// `query_string`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum QueryString {
     /// Not in the key (standard-cache).
     #[default]
@@ -259,7 +293,8 @@ pub struct OriginServer {
 }
 
 /// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// Spread over all.
     #[default]
@@ -328,7 +363,10 @@ impl Sites {
     }
     /// All sites, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.exact.values().chain(self.wildcard.values()).chain(self.default.as_ref())
+        self.exact
+            .values()
+            .chain(self.wildcard.values())
+            .chain(self.default.as_ref())
     }
 }
 
@@ -342,7 +380,7 @@ pub struct Site {
     /// Prefix on the origin, without a trailing slash; empty: none.
     pub path: String,
     /// The compiled policy; empty when the site has none.
-    pub policy: leeward_rules::Policy,
+    pub policy: crate::awaited::Policy,
     /// Query mode where the policy sets none.
     pub query_string: QueryString,
     /// Origins that the policy names by `originDomain`, lower case.

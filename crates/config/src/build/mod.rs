@@ -1,0 +1,85 @@
+//! Written to ready: every check that needs more than one value, and the snapshot.
+
+mod cache;
+mod names;
+mod origins;
+mod policies;
+mod server;
+mod sites;
+mod tls;
+
+use std::collections::HashMap;
+
+use crate::gather::Gathered;
+use crate::ready::{Platform, Snapshot};
+use crate::report::Report;
+
+/// Digits or letters of an account number.
+const ACCOUNT: std::ops::RangeInclusive<usize> = 4..=16;
+
+/// The snapshot, if nothing forbids it. Everything is checked either way.
+pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot> {
+    let main = &gathered.main;
+    let root = &gathered.root;
+    let account = main.account.clone();
+    if !ACCOUNT.contains(&account.len()) || !account.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        report
+            .error(
+                &root.key("account"),
+                format!("`{account}` is not an account number"),
+            )
+            .hint(format!(
+                "{} to {} letters or digits, such as \"0001\"",
+                ACCOUNT.start(),
+                ACCOUNT.end()
+            ));
+    }
+    let cdn_hosts = cdn_hosts(report, gathered);
+    let server = server::server(report, &root.key("server"), &main.server);
+    let admin = server::admin(report, &root.key("admin"), &main.admin, &server);
+    let log = server::log(report, &root.key("log"), &main.log);
+    let cache = cache::cache(report, &root.key("cache"), &main.cache);
+    let hosts = sites::hosts(report, gathered, &cdn_hosts);
+    let mut origins = origins::origins(report, gathered, &hosts);
+    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache);
+    if report.has_errors() {
+        return None;
+    }
+    Some(Snapshot {
+        generation: 0,
+        account,
+        cdn_hosts,
+        server,
+        admin: admin?,
+        log,
+        cache,
+        origins: origins.all,
+        sites,
+    })
+}
+
+fn cdn_hosts(report: &Report, gathered: &Gathered) -> HashMap<String, Platform> {
+    let at = gathered.root.key("cdn_hosts");
+    let mut hosts = HashMap::new();
+    for (written, platform) in &gathered.main.cdn_hosts {
+        match names::host(written) {
+            Ok(host) => {
+                if hosts.insert(host, *platform).is_some() {
+                    report
+                        .error_at_key(
+                            &at.key(written),
+                            format!("the host `{written}` is given twice"),
+                        )
+                        .hint("upper and lower case are the same in host names");
+                }
+            }
+            Err(reason) => {
+                report.error_at_key(
+                    &at.key(written),
+                    format!("`{written}` is not a host name: {reason}"),
+                );
+            }
+        }
+    }
+    hosts
+}

@@ -1,0 +1,192 @@
+//! Certificates, keys and certificate authorities: read, parsed, and proved to fit together.
+
+use std::path::Path;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::gather;
+use crate::ready::{Certificate, Secret, Tls};
+use crate::report::{At, Report};
+use crate::written;
+
+/// Bytes of a PEM file.
+const MAX_PEM: u64 = 1 << 20;
+/// Certificates of one listener.
+const MAX_CERTIFICATES: usize = 10_000;
+
+pub(super) fn listener(report: &Report, at: &At, written: &written::Tls) -> Tls {
+    let list_at = at.key("certificates");
+    if written.certificates.is_empty() && !report.any_wrong(&list_at) {
+        report
+            .missing(at, "certificates")
+            .hint("`certificates: [{ chain: www.pem, key: www.key }]`");
+    }
+    if written.certificates.len() > MAX_CERTIFICATES {
+        report.error(
+            &list_at,
+            format!(
+                "{} certificates are more than {MAX_CERTIFICATES}",
+                written.certificates.len()
+            ),
+        );
+    }
+    let certificates = written
+        .certificates
+        .iter()
+        .enumerate()
+        .filter_map(|(i, one)| certificate(report, &list_at.index(i), one))
+        .collect();
+    Tls {
+        certificates,
+        http2: written.http2,
+    }
+}
+
+fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Option<Certificate> {
+    if written.chain.is_none() {
+        report.missing(at, "chain");
+    }
+    if written.key.is_none() {
+        report.missing(at, "key");
+    }
+    let (chain_at, key_at) = (at.key("chain"), at.key("key"));
+    let chain_file = report.resolve(at.file, written.chain.as_ref()?);
+    let key_file = report.resolve(at.file, written.key.as_ref()?);
+    let chain = pem(report, &chain_at, &chain_file);
+    let key = pem(report, &key_at, &key_file);
+    let (chain, key) = (chain?, key?);
+    let parsed = certificates(report, &chain_at, &chain_file, &chain);
+    let private = PrivateKeyDer::from_pem_slice(&key)
+        .inspect_err(|_| {
+            report.error(
+                &key_at,
+                format!("`{}` holds no private key in PEM", key_file.display()),
+            );
+        })
+        .ok();
+    let (parsed, private) = (parsed?, private?);
+    dates(report, &chain_at, &chain_file, &parsed);
+    if let Err(error) = CertifiedKey::from_der(parsed, private, &default_provider()) {
+        let message = match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "the key in `{}` does not belong to the certificate in `{}`",
+                key_file.display(),
+                chain_file.display()
+            ),
+            other => format!(
+                "`{}` cannot be used with `{}`: {other}",
+                key_file.display(),
+                chain_file.display()
+            ),
+        };
+        report.error(&key_at, message);
+    }
+    Some(Certificate {
+        chain_file,
+        key_file,
+        chain,
+        key: Secret::new(key),
+    })
+}
+
+fn pem(report: &Report, at: &At, path: &Path) -> Option<Vec<u8>> {
+    gather::bytes(path, MAX_PEM)
+        .map_err(|reason| {
+            report.error(at, format!("cannot read `{}`: {reason}", path.display()));
+        })
+        .ok()
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(
+    report: &Report,
+    at: &At,
+    path: &Path,
+    pem: &[u8],
+) -> Option<Vec<CertificateDer<'static>>> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match parsed {
+        Ok(certificates) if !certificates.is_empty() => Some(certificates),
+        Ok(_) => {
+            report.error(
+                at,
+                format!("`{}` holds no certificate in PEM", path.display()),
+            );
+            None
+        }
+        Err(error) => {
+            report.error(at, format!("`{}` is broken: {error}", path.display()));
+            None
+        }
+    }
+}
+
+/// Warns of certificates that clients refuse today: a restart must still be possible with them.
+fn dates(report: &Report, at: &At, path: &Path, chain: &[CertificateDer<'_>]) {
+    for (i, der) in chain.iter().enumerate() {
+        let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
+            report.error(
+                at,
+                format!("certificate {} in `{}` is not X.509", i + 1, path.display()),
+            );
+            continue;
+        };
+        let validity = certificate.validity();
+        let now = x509_parser::time::ASN1Time::now();
+        let which = if i == 0 {
+            "the certificate".to_owned()
+        } else {
+            format!("certificate {}", i + 1)
+        };
+        if validity.not_after < now {
+            report.warning(
+                at,
+                format!(
+                    "{which} in `{}` expired on {}",
+                    path.display(),
+                    validity.not_after
+                ),
+            );
+        } else if validity.not_before > now {
+            report.warning(
+                at,
+                format!(
+                    "{which} in `{}` is not valid before {}",
+                    path.display(),
+                    validity.not_before
+                ),
+            );
+        }
+    }
+}
+
+/// The DER of the certificate authorities in a PEM file, each of them usable as one.
+pub(super) fn authorities(report: &Report, at: &At, path: &Path) -> Vec<Vec<u8>> {
+    let Some(pem) = pem(report, at, path) else {
+        return Vec::new();
+    };
+    let Some(certificates) = certificates(report, at, path, &pem) else {
+        return Vec::new();
+    };
+    let mut store = RootCertStore::empty();
+    for (i, certificate) in certificates.iter().enumerate() {
+        if let Err(error) = store.add(certificate.clone()) {
+            report.error(
+                at,
+                format!(
+                    "certificate {} in `{}` cannot be an authority: {error}",
+                    i + 1,
+                    path.display()
+                ),
+            );
+        }
+    }
+    certificates
+        .iter()
+        .map(|certificate| certificate.to_vec())
+        .collect()
+}

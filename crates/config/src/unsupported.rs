@@ -1,0 +1,150 @@
+//! What the contract has and this version does not enforce yet. One line for each; delete it with the issue that enforces it.
+
+use serde_json::{Map, Value};
+
+use crate::report::{At, Report};
+use crate::tree::Step;
+
+/// Which values of a key are not supported.
+enum When {
+    /// Every one but null.
+    Given,
+    /// `true`.
+    True,
+    /// A list or mapping with something in it.
+    NotEmpty,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A number above this one.
+    Above(u64),
+    /// A list other than this one.
+    OtherThan(&'static [&'static str]),
+}
+
+use When::{Above, Given, NotEmpty, OtherThan, True, Word};
+
+const ORDER: &[&str] = &["servers", "backup", "site_failover", "stale"];
+
+/// Keys of the configuration, `*` for every element of a list.
+const KEYS: &[(&str, When)] = &[
+    ("server.listen.*.tls.http3", True),
+    ("geo.database", Given),
+    ("cache.disk", Given),
+    ("cache.store_on_hit", Above(2)),
+    ("cache.first_hit_types", NotEmpty),
+    ("cache.heuristic", Word(&["on"])),
+    ("cache.request_directives", Word(&["honor"])),
+    ("cache.failover_order", OtherThan(ORDER)),
+    (
+        "origins.*.ip_version",
+        Word(&["v6_preferred", "v4_preferred", "v4_only", "v6_only"]),
+    ),
+    ("origins.*.unavailable", Given),
+    ("origins.*.backup", Given),
+    ("origins.*.websocket", True),
+    ("origins.*.follow_redirects", True),
+    ("origins.*.validation_path", Given),
+    ("origins.*.shield", NotEmpty),
+    ("sites.*.failover_order", OtherThan(ORDER)),
+    ("sites.*.waf.mode", Word(&["detect", "block"])),
+    ("country_filters", NotEmpty),
+    ("token_auth", Given),
+    ("addresses.edge", NotEmpty),
+    ("addresses.gateways", NotEmpty),
+    ("addresses.reserved", NotEmpty),
+    ("rate_limits", NotEmpty),
+    ("waf.mode", Word(&["detect", "block"])),
+];
+
+/// Matches of the policy language.
+pub(crate) const MATCHES: &[&str] = &["geography"];
+
+/// Behaviours of the policy language.
+pub(crate) const BEHAVIORS: &[&str] = &[
+    "token-auth",
+    "geo-blacklist",
+    "geo-whitelist",
+    "origin-failover",
+    "content-compression",
+];
+
+impl When {
+    fn holds(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Given, value) => !value.is_null(),
+            (True, Value::Bool(value)) => *value,
+            (NotEmpty, Value::Array(list)) => !list.is_empty(),
+            (NotEmpty, Value::Object(map)) => !map.is_empty(),
+            (Word(words), Value::String(word)) => words.contains(&word.as_str()),
+            (Above(most), Value::Number(number)) => {
+                number.as_u64().is_some_and(|number| number > *most)
+            }
+            (OtherThan(list), Value::Array(values)) => values
+                .iter()
+                .map(Value::as_str)
+                .ne(list.iter().copied().map(Some)),
+            _ => false,
+        }
+    }
+}
+
+/// Reports every key of a file that is not supported yet.
+pub(crate) fn keys(report: &Report, root: &At, sections: &Map<String, Value>) {
+    for (pattern, when) in KEYS {
+        let Some((section, rest)) = pattern.split_once('.').or(Some((pattern, ""))) else {
+            continue;
+        };
+        if let Some(value) = sections.get(section) {
+            look(report, &root.key(section), value, rest, when);
+        }
+    }
+}
+
+fn look(report: &Report, at: &At, value: &Value, pattern: &str, when: &When) {
+    let (step, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
+    match (step, value) {
+        ("", value) => {
+            if when.holds(value) {
+                say(report, at, value);
+            }
+        }
+        ("*", Value::Array(list)) => {
+            for (i, value) in list.iter().enumerate() {
+                look(report, &at.index(i), value, rest, when);
+            }
+        }
+        (key, Value::Object(map)) => {
+            if let Some(value) = map.get(key) {
+                look(report, &at.key(key), value, rest, when);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `cache.disk is not supported yet`, at the key.
+fn say(report: &Report, at: &At, value: &Value) {
+    let keys: Vec<&str> = at
+        .path
+        .iter()
+        .filter_map(|step| {
+            if let Step::Key(key) = step {
+                Some(key.as_str())
+            } else {
+                None
+            }
+        })
+        .collect();
+    let value = match value {
+        Value::Bool(_) | Value::String(_) | Value::Number(_)
+            if keys.last() != Some(&"database") && keys.last() != Some(&"validation_path") =>
+        {
+            format!(": {}", value.to_string().trim_matches('"'))
+        }
+        _ => String::new(),
+    };
+    report.error_at_key(
+        at,
+        format!("`{}{value}` is not supported yet", keys.join(".")),
+    );
+}

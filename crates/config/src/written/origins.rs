@@ -1,0 +1,152 @@
+//! Written: `origins`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+use crate::ready::{Balance, Platform};
+
+/// A customer origin. At least one of `http` and `https` is needed.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Origin {
+    /// Its name, and its directory in CDN URLs. Letters and digits, case-sensitive, unique within its platform.
+    #[schemars(required)]
+    pub directory: Option<String>,
+    /// Its platform.
+    pub platform: Platform,
+    /// Servers for clients on plain HTTP; absent: such requests cannot be served.
+    pub http: Option<Servers>,
+    /// Servers for clients on HTTPS; absent: such requests cannot be served.
+    pub https: Option<Servers>,
+    /// Host sent to the origin, with a port if it needs one; absent: the client's Host.
+    pub host_header: Option<String>,
+    /// Which addresses of a server's name are used.
+    pub ip_version: IpVersion,
+    /// Timeouts towards the origin.
+    pub timeouts: Timeouts,
+    /// How long a server that cannot be reached is left alone.
+    pub unavailable: Option<Unavailable>,
+    /// A server to ask when this origin fails.
+    pub backup: Option<Backup>,
+    /// TLS towards the origin.
+    pub tls: OriginTls,
+    /// Let WebSocket connections through.
+    pub websocket: bool,
+    /// Follow redirects of the origin instead of passing them on.
+    pub follow_redirects: bool,
+    /// URL of a small object that every server must answer with 200.
+    pub validation_path: Option<String>,
+    /// Tiers between this server and the origin.
+    pub shield: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Servers of one scheme.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Servers {
+    /// In order of preference, all with the scheme of the list: `http://10.0.0.1:80`, `https://origin.example.net`.
+    #[schemars(required)]
+    pub servers: Option<Vec<String>>,
+    /// How one is chosen.
+    #[serde(default)]
+    pub balance: Balance,
+}
+
+/// `ip_version`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IpVersion {
+    /// IPv4, today.
+    #[default]
+    Default,
+    /// IPv6, IPv4 where a name has no IPv6 address.
+    V6Preferred,
+    /// IPv4, IPv6 where a name has no IPv4 address.
+    V4Preferred,
+    /// IPv4 only.
+    V4Only,
+    /// IPv6 only.
+    V6Only,
+}
+
+/// Timeouts towards the origin.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// TCP and TLS together.
+    pub connect: Span,
+    /// From the end of the request to the response head.
+    pub first_byte: Span,
+    /// Between two reads of the response body.
+    pub between_bytes: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Span::secs(2),
+            first_byte: Span::secs(15),
+            between_bytes: Span::secs(15),
+        }
+    }
+}
+
+/// How long a server that cannot be reached is left alone.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Unavailable {
+    /// The first time.
+    pub first: Span,
+    /// Each further time is this much longer.
+    pub factor: f64,
+    /// The longest time.
+    pub max: Span,
+}
+
+impl Default for Unavailable {
+    fn default() -> Self {
+        Self {
+            first: Span::secs(5),
+            factor: 1.5,
+            max: Span::secs(60),
+        }
+    }
+}
+
+/// A server to ask when an origin fails.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// The server: `https://backup.example.net`.
+    #[schemars(required)]
+    pub server: Option<String>,
+    /// Host sent to it; absent: the client's Host.
+    pub host_header: Option<String>,
+    /// When it is asked: statuses (`503`, `40x`, `5xx`) and `timeout`, which is every failure to get a response head.
+    pub on: Vec<String>,
+    /// Statuses that are passed on instead.
+    pub exclude: Vec<String>,
+}
+
+/// TLS towards the origin.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OriginTls {
+    /// Verify the origin's certificate and its name.
+    pub verify: bool,
+    /// Server name sent and verified; absent: the Host that is sent, else the server's name.
+    pub sni: Option<String>,
+    /// PEM file of the certificate authorities to trust instead of the system's.
+    pub ca: Option<String>,
+}
+
+impl Default for OriginTls {
+    fn default() -> Self {
+        Self {
+            verify: true,
+            sni: None,
+            ca: None,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Written: `geo`, `country_filters`, `token_auth`, `addresses`, `waf`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+use crate::ready::Platform;
+
+/// Where countries of client addresses come from.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Geo {
+    /// A country database in MMDB format.
+    pub database: Option<String>,
+}
+
+/// Countries that may or may not fetch from a directory.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CountryFilter {
+    /// Platform of the directory.
+    pub platform: Platform,
+    /// Path on that platform: `/<directory>/...`.
+    #[schemars(required)]
+    pub path: Option<String>,
+    /// What happens to the countries listed.
+    #[schemars(required)]
+    pub action: Option<FilterAction>,
+    /// ISO 3166 codes of two letters.
+    #[schemars(required)]
+    pub countries: Option<Vec<String>>,
+}
+
+/// `country_filters.action`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterAction {
+    /// Only these countries.
+    Allow,
+    /// Not these countries.
+    Block,
+}
+
+/// Tokens asked for by directory.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenAuth {
+    /// Directories that need a token.
+    pub directories: Vec<TokenDirectory>,
+    /// The key that tokens are made with.
+    pub primary_key: Option<Secret>,
+    /// A second key that is accepted, for changing keys.
+    pub backup_key: Option<Secret>,
+    /// What a client without a valid token gets.
+    pub denial: Option<Denial>,
+    /// The same for one platform.
+    pub platforms: BTreeMap<Platform, PlatformTokens>,
+}
+
+/// A directory that needs a token.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenDirectory {
+    /// Platform of the directory.
+    pub platform: Platform,
+    /// Path on that platform: `/<directory>/...`.
+    #[schemars(required)]
+    pub path: Option<String>,
+}
+
+/// What a client without a valid token gets.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Denial {
+    /// Status.
+    pub status: Option<u16>,
+    /// Location, for a redirect.
+    pub location: Option<String>,
+}
+
+/// Tokens of one platform.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlatformTokens {
+    /// The key that tokens are made with.
+    pub primary_key: Option<Secret>,
+    /// A second key that is accepted, for changing keys.
+    pub backup_key: Option<Secret>,
+    /// What a client without a valid token gets.
+    pub denial: Option<Denial>,
+}
+
+/// Address blocks that customers let through their firewalls; printed by `leeward origins --allow-list`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Addresses {
+    /// Of edge servers.
+    pub edge: Vec<String>,
+    /// Of gateways and shields.
+    pub gateways: Vec<String>,
+    /// Kept for later.
+    pub reserved: Vec<String>,
+}
+
+/// The web application firewall.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Waf {
+    /// Off, report, or refuse; a site may override it.
+    pub mode: WafMode,
+    /// Files of the rule sets.
+    pub rules: Vec<String>,
+    /// Paranoia level, 1 to 4.
+    pub paranoia: u8,
+    /// Anomaly score at which a request is refused.
+    pub threshold: u32,
+}
+
+impl Default for Waf {
+    fn default() -> Self {
+        Self {
+            mode: WafMode::Off,
+            rules: Vec::new(),
+            paranoia: 1,
+            threshold: 5,
+        }
+    }
+}
+
+/// `waf.mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WafMode {
+    /// Not used.
+    #[default]
+    Off,
+    /// Findings are logged.
+    Detect,
+    /// Requests over the threshold are refused.
+    Block,
+}
