@@ -1,1 +1,14 @@
-//! (being built)
+//! What is stored, under which key, for how long, and who may have it.
+//!
+//! [`Store`] is the memory tier behind pingora's `Storage`. Around it stand pure decisions: [`key`] (what makes two requests ask
+//! for the same object), [`freshness`] (RFC 9111: may this answer be stored, and until when), [`vary`] (which variant), [`range`]
+//! (which bytes) and [`admission`] (whether an object has been asked for often enough).
+
+pub mod admission;
+pub mod freshness;
+pub mod key;
+pub mod range;
+mod store;
+pub mod vary;
+
+pub use store::{Options, Stats, Store};

@@ -1,0 +1,338 @@
+//! An object while it arrives: one writer, any number of readers.
+//!
+//! ```text
+//!            length known and too large, or no room
+//!   Open ───────────────────────────────────────────> Passing (a window of the body, for those who read already)
+//!    │  └──── purged ────> Unlisted (whole body, for those who read already)          │
+//!    │                         │                                                      │
+//!    └── finish ──> Done <─────┴──────────────────────────────────────────── finish ──┘
+//!    └── dropped, wrong length ──> Failed: an error to every reader
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use pingora::{Error, ErrorType, Result};
+use tokio::sync::watch;
+
+use super::entry::{Body, Head, Identity};
+
+/// Bytes of one stored chunk: what a hit hands out at once.
+pub(super) const CHUNK: usize = 128 * 1024;
+
+/// An error to readers whose fill ended early.
+pub(super) const FILL_FAILED: ErrorType = ErrorType::Custom("CacheFillFailed");
+
+/// How a fill stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Open,
+    Done,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// Bytes that readers may have.
+    pub(super) written: u64,
+    pub(super) end: End,
+}
+
+/// An object that arrives.
+#[derive(Debug)]
+pub(super) struct Fill {
+    pub(super) generation: u64,
+    pub(super) identity: Arc<Identity>,
+    pub(super) head: Head,
+    pieces: Mutex<Pieces>,
+    progress: watch::Sender<Progress>,
+    /// New lookups may join.
+    listed: AtomicBool,
+    /// Where the reader of the request that fills has got to; [`Fill::GONE`] when it reads no more.
+    leader: AtomicU64,
+    /// Readers other than that one.
+    followers: AtomicUsize,
+}
+
+/// The bytes present: full chunks, the growing tail, and the last piece as it came, which readers at the front share.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Offset of the first chunk: above zero only where a window is kept.
+    base: u64,
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    last: Option<(u64, Bytes)>,
+}
+
+impl Pieces {
+    fn tail_start(&self) -> u64 {
+        self.base + self.chunks.len() as u64 * CHUNK as u64
+    }
+
+    fn append(&mut self, mut data: &[u8], hint: usize) {
+        while !data.is_empty() {
+            let room = CHUNK - self.tail.len();
+            let (now, later) = data.split_at(room.min(data.len()));
+            if self.tail.capacity() == 0 {
+                self.tail.reserve(hint.clamp(now.len(), CHUNK));
+            }
+            self.tail.extend_from_slice(now);
+            if self.tail.len() == CHUNK {
+                self.chunks.push_back(exact(std::mem::take(&mut self.tail)));
+            }
+            data = later;
+        }
+    }
+
+    /// Bytes from `offset` on, at least one and at most up to `end`; `None` when they are gone or not there yet.
+    fn at(&self, offset: u64, end: u64) -> Option<Bytes> {
+        if let Some((start, last)) = &self.last
+            && offset >= *start
+            && offset - start < last.len() as u64
+        {
+            return Some(slice(last, offset - start, end - offset));
+        }
+        let inside = offset.checked_sub(self.base)?;
+        let place = usize::try_from(inside / CHUNK as u64).ok()?;
+        if let Some(chunk) = self.chunks.get(place) {
+            return Some(slice(chunk, inside % CHUNK as u64, end - offset));
+        }
+        let from = usize::try_from(offset.checked_sub(self.tail_start())?).ok()?;
+        let present = self
+            .tail
+            .get(from..)
+            .filter(|present| !present.is_empty())?;
+        let most = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        Some(Bytes::copy_from_slice(
+            present.get(..most).unwrap_or(present),
+        ))
+    }
+}
+
+/// At most `length` bytes of `bytes` from `from` on; both are within it by the caller's arithmetic.
+pub(super) fn slice(bytes: &Bytes, from: u64, length: u64) -> Bytes {
+    let whole = bytes.len() as u64;
+    let from = from.min(whole);
+    let to = from.saturating_add(length).min(whole);
+    bytes.slice(from as usize..to as usize)
+}
+
+/// Frozen without spare capacity that nobody would account for.
+fn exact(buffer: BytesMut) -> Bytes {
+    if buffer.capacity() > buffer.len() + buffer.len() / 16 {
+        Bytes::copy_from_slice(&buffer)
+    } else {
+        buffer.freeze()
+    }
+}
+
+impl Fill {
+    const GONE: u64 = u64::MAX;
+
+    pub(super) fn new(generation: u64, identity: Identity, head: Head, listed: bool) -> Self {
+        let (progress, _) = watch::channel(Progress {
+            written: 0,
+            end: End::Open,
+        });
+        Self {
+            generation,
+            identity: Arc::new(identity),
+            head,
+            pieces: Mutex::default(),
+            progress,
+            listed: AtomicBool::new(listed),
+            leader: AtomicU64::new(Self::GONE),
+            followers: AtomicUsize::new(0),
+        }
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Pieces> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    /// Ends new joins. The object is not kept: whoever reads already goes on.
+    pub(super) fn unlist(&self) {
+        self.listed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn append(&self, data: Bytes) {
+        let length = data.len() as u64;
+        let written = self.progress.borrow().written;
+        let hint = self.head.declared_length().map_or(data.len(), |all| {
+            usize::try_from(all - written.min(all)).unwrap_or(CHUNK)
+        });
+        let mut pieces = self.pieces();
+        pieces.append(&data, hint);
+        pieces.last = Some((written, data));
+        drop(pieces);
+        self.progress
+            .send_modify(|progress| progress.written += length);
+    }
+
+    /// Drops whole chunks before `offset`; answers how many bytes are left.
+    pub(super) fn keep_from(&self, offset: u64) -> u64 {
+        let mut pieces = self.pieces();
+        while pieces.base + CHUNK as u64 <= offset && pieces.chunks.pop_front().is_some() {
+            pieces.base += CHUNK as u64;
+        }
+        pieces.chunks.len() as u64 * CHUNK as u64 + pieces.tail.len() as u64
+    }
+
+    /// The whole body, when none of it was dropped.
+    pub(super) fn body(&self) -> Option<Body> {
+        let mut pieces = self.pieces();
+        if pieces.base > 0 {
+            return None;
+        }
+        // Readers go on after this, so the chunks stay here too; they are shared, not copied.
+        let tail = exact(std::mem::take(&mut pieces.tail));
+        let mut chunks: Vec<Bytes> = pieces.chunks.iter().cloned().collect();
+        if !tail.is_empty() {
+            pieces.chunks.push_back(tail.clone());
+            chunks.push(tail);
+        }
+        pieces.last = None;
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Some(Body { chunks, length })
+    }
+
+    pub(super) fn end(&self, end: End) {
+        self.progress.send_modify(|progress| progress.end = end);
+    }
+
+    /// Where the leader has got to, `None` when it reads no more.
+    pub(super) fn leader(&self) -> Option<u64> {
+        Some(self.leader.load(Ordering::Acquire)).filter(|offset| *offset != Self::GONE)
+    }
+
+    pub(super) fn forget_leader(&self) {
+        self.leader.store(Self::GONE, Ordering::Release);
+    }
+
+    pub(super) fn has_followers(&self) -> bool {
+        self.followers.load(Ordering::Acquire) > 0
+    }
+}
+
+/// Whose reader it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The request that fills: it reads what it writes.
+    Leader,
+    /// Any other.
+    Follower,
+}
+
+/// One reader of a fill.
+#[derive(Debug)]
+pub(super) struct Reader {
+    fill: Arc<Fill>,
+    progress: watch::Receiver<Progress>,
+    role: Role,
+    position: u64,
+    end: u64,
+    reading: bool,
+}
+
+impl Reader {
+    pub(super) fn new(fill: Arc<Fill>, role: Role) -> Self {
+        match role {
+            Role::Leader => fill.leader.store(0, Ordering::Release),
+            Role::Follower => _ = fill.followers.fetch_add(1, Ordering::AcqRel),
+        }
+        let progress = fill.progress.subscribe();
+        Self {
+            fill,
+            progress,
+            role,
+            position: 0,
+            end: u64::MAX,
+            reading: true,
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.fill.generation
+    }
+
+    /// Seeking is possible where the length is known: the bytes come when they have arrived.
+    pub(super) fn can_seek(&self) -> bool {
+        self.fill.head.declared_length().is_some()
+    }
+
+    pub(super) fn seek(&mut self, start: u64, end: Option<u64>) -> Result<()> {
+        if self
+            .fill
+            .head
+            .declared_length()
+            .is_none_or(|length| start >= length)
+        {
+            return Error::e_explain(ErrorType::InternalError, "seek beyond the end of a fill");
+        }
+        (self.position, self.end) = (start, end.unwrap_or(u64::MAX));
+        self.note_position();
+        Ok(())
+    }
+
+    /// The next bytes, waiting for them; `None` at the end. A fill that failed is an error, never an end.
+    pub(super) async fn read(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let Progress { written, end } = *self.progress.borrow_and_update();
+            if end == End::Failed {
+                self.leave();
+                return Error::e_explain(FILL_FAILED, "the fill ended early");
+            }
+            if self.position >= self.end {
+                self.leave();
+                return Ok(None);
+            }
+            if self.position < written {
+                let Some(bytes) = self.fill.pieces().at(self.position, self.end.min(written))
+                else {
+                    self.leave();
+                    return Error::e_explain(
+                        FILL_FAILED,
+                        "the reader fell behind an object that is not kept",
+                    );
+                };
+                self.position += bytes.len() as u64;
+                self.note_position();
+                return Ok(Some(bytes));
+            }
+            if end == End::Done {
+                self.leave();
+                return Ok(None);
+            }
+            if self.progress.changed().await.is_err() {
+                return Error::e_explain(FILL_FAILED, "the fill is gone");
+            }
+        }
+    }
+
+    fn note_position(&self) {
+        if self.role == Role::Leader && self.reading {
+            self.fill.leader.store(self.position, Ordering::Release);
+        }
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.reading) {
+            match self.role {
+                Role::Leader => self.fill.forget_leader(),
+                Role::Follower => _ = self.fill.followers.fetch_sub(1, Ordering::AcqRel),
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,194 @@
+//! The writing side of a fill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::{Error, Result};
+use pingora_cache::CacheEntryId;
+use pingora_cache::storage::{HandleMiss, MissFinishType};
+use tokio::time::{Instant, sleep};
+
+use super::Store;
+use super::entry::{Entry, Place};
+use super::fill::{CHUNK, End, FILL_FAILED, Fill};
+
+/// Bytes of an object that is not kept which the leader may be behind before the origin is read more slowly.
+const WINDOW: u64 = 4 * 1024 * 1024;
+
+/// Bytes behind which a reader of an object that is not kept is given up.
+const WIDEST: u64 = 8 * WINDOW;
+
+/// Pause before the next read from the origin while the leader is a whole [`WIDEST`] behind. The leader writes to its client in
+/// the task that also reads from the origin, so this side may pause, but never wait for it.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How long a leader may stand still in an object that is not kept before it counts as gone.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+/// Writes one fill; dropped before `finish`, it fails the fill.
+pub(super) struct Writer {
+    store: &'static Store,
+    place: Place,
+    fill: Arc<Fill>,
+    tag: [u8; 8],
+    declared: Option<u64>,
+    written: u64,
+    charged: u64,
+    /// The body goes through a window and is not kept.
+    passing: bool,
+    leader_moved: (u64, Instant),
+    finished: bool,
+}
+
+impl Writer {
+    pub(super) fn new(store: &'static Store, place: Place, fill: Arc<Fill>) -> Self {
+        let declared = fill.head.declared_length();
+        let passing = !fill.listed();
+        let tag = fill.generation.to_be_bytes();
+        let leader_moved = (0, Instant::now());
+        Self {
+            store,
+            place,
+            fill,
+            tag,
+            declared,
+            written: 0,
+            charged: 0,
+            passing,
+            leader_moved,
+            finished: false,
+        }
+    }
+
+    /// The object outgrew what may be kept: from here on only those who read already get it.
+    fn pass(&mut self) {
+        self.passing = true;
+        self.fill.unlist();
+        self.leader_moved = (self.fill.leader().unwrap_or(0), Instant::now());
+    }
+
+    /// Narrows the window, and slows down while the leader is far behind. An error when nobody reads any more.
+    async fn narrow(&mut self) -> Result<()> {
+        if let Some(leader) = self.fill.leader() {
+            if leader != self.leader_moved.0 {
+                self.leader_moved = (leader, Instant::now());
+            } else if self.written - leader.min(self.written) > WINDOW
+                && self.leader_moved.1.elapsed() > STANDSTILL
+            {
+                self.fill.forget_leader();
+            }
+        }
+        let leader = self.fill.leader();
+        if leader.is_none() && !self.fill.has_followers() {
+            return Error::e_explain(FILL_FAILED, "nobody reads an object that is not kept");
+        }
+        let behind = self.written.saturating_sub(leader.unwrap_or(self.written));
+        // Followers get a window's room; a leader all of the widest.
+        let oldest = self.written.saturating_sub(behind.clamp(WINDOW, WIDEST));
+        let held = self.fill.keep_from(oldest);
+        self.store.recharge(&mut self.charged, held);
+        if behind > WINDOW {
+            sleep(PACE.mul_f64((behind as f64 / WIDEST as f64).min(1.0))).await;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self) {
+        if !std::mem::replace(&mut self.finished, true) {
+            self.store
+                .end_fill(self.place, self.fill.generation, &mut self.charged);
+            self.fill.end(End::Failed);
+            self.store.count_failed();
+        }
+    }
+}
+
+#[async_trait]
+impl HandleMiss for Writer {
+    async fn write_body(&mut self, data: Bytes, _eof: bool) -> Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let length = data.len() as u64;
+        self.written += length;
+        if self
+            .declared
+            .is_some_and(|declared| self.written > declared)
+        {
+            self.fail();
+            return Error::e_explain(FILL_FAILED, "the body is longer than its Content-Length");
+        }
+        if !self.passing {
+            let fits = self.written <= self.store.max_object() && self.store.charge(length);
+            if fits {
+                self.charged += length;
+            } else {
+                self.pass();
+            }
+        }
+        // In pieces, so that the window moves while a large buffer is taken in.
+        let mut data = data;
+        while self.passing && data.len() > CHUNK {
+            self.fill.append(data.split_to(CHUNK));
+        }
+        self.fill.append(data);
+        if self.passing {
+            self.narrow().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<MissFinishType> {
+        if self
+            .declared
+            .is_some_and(|declared| self.written != declared)
+        {
+            self.fail();
+            return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
+        }
+        self.finished = true;
+        let body = if self.passing || !self.fill.listed() {
+            None
+        } else {
+            self.fill.body()
+        };
+        match body {
+            Some(body) => {
+                let entry = Entry {
+                    generation: self.fill.generation,
+                    identity: Arc::clone(&self.fill.identity),
+                    head: self.fill.head.complete(body.length),
+                    body: Arc::new(body),
+                };
+                let fill = Arc::clone(&self.fill);
+                self.store
+                    .commit(self.place, &fill, entry, &mut self.charged);
+            }
+            None => self
+                .store
+                .end_fill(self.place, self.fill.generation, &mut self.charged),
+        }
+        self.fill.end(End::Done);
+        self.store.count_done();
+        Ok(MissFinishType::Created(
+            usize::try_from(self.written).unwrap_or(usize::MAX),
+        ))
+    }
+
+    fn streaming_write_tag(&self) -> Option<&[u8]> {
+        Some(&self.tag)
+    }
+
+    fn entry_id(&self) -> Option<CacheEntryId> {
+        Some(CacheEntryId::new(self.fill.generation))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.fail();
+    }
+}

@@ -1,0 +1,123 @@
+//! Which variant of an object a request selects (RFC 9111 section 4.1).
+
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, VARY};
+use pingora::http::RequestHeader;
+use pingora_cache::CacheMeta;
+use pingora_cache::key::HashBinary;
+
+use crate::key::{frame, keyed_hash};
+
+#[cfg(test)]
+mod tests;
+
+/// The content codings in use; whether one is accepted is a yes or no, without weights and order.
+const CODINGS: [&str; 4] = ["br", "zstd", "gzip", "deflate"];
+
+/// The hash of the request's values for the fields that the stored answer varies on, `None` when it varies on nothing.
+///
+/// The same function serves lookup and store. Values are normalised first: `Accept-Encoding` to the set of codings with a
+/// weight above zero, lists of other fields to their items, so that equal wishes share one variant.
+#[must_use]
+pub fn variance(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> {
+    of_headers(meta.headers(), &request.headers)
+}
+
+fn of_headers(response: &HeaderMap, request: &HeaderMap) -> Option<HashBinary> {
+    let mut names: Vec<String> = response
+        .get_all(VARY)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    names.sort_unstable();
+    names.dedup();
+    let mut framed = Vec::new();
+    for name in &names {
+        frame(name.as_bytes(), &mut framed);
+        if name == ACCEPT_ENCODING.as_str() {
+            frame(&accepted_codings(request), &mut framed);
+        } else if request.contains_key(name.as_str()) {
+            framed.push(1);
+            frame(&joined(request, name), &mut framed);
+        } else {
+            framed.push(0);
+        }
+    }
+    Some(keyed_hash(&framed))
+}
+
+/// One byte for each known coding in the order of [`CODINGS`] plus one for identity, 1 when it is accepted; then the unknown
+/// ones that are accepted, since an origin may know them.
+fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
+    let mut accepted: [Option<bool>; CODINGS.len() + 1] = [None; CODINGS.len() + 1];
+    let mut rest = None;
+    let mut unknown = Vec::new();
+    let values = request
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    for item in values.flat_map(|value| value.split(',')) {
+        let mut parts = item.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(weighs_nothing);
+        let place = match name.as_str() {
+            "" => continue,
+            "*" => {
+                rest = Some(!refused);
+                continue;
+            }
+            "x-gzip" => CODINGS.iter().position(|coding| *coding == "gzip"),
+            "identity" => Some(CODINGS.len()),
+            other => CODINGS.iter().position(|coding| *coding == other),
+        };
+        match place.and_then(|place| accepted.get_mut(place)) {
+            Some(slot) => *slot = Some(!refused),
+            None if !refused => unknown.push(name),
+            None => {}
+        }
+    }
+    unknown.sort_unstable();
+    unknown.dedup();
+    let without_mention = |place: usize| rest.unwrap_or(place == CODINGS.len());
+    let known = accepted
+        .iter()
+        .enumerate()
+        .map(|(place, slot)| u8::from(slot.unwrap_or_else(|| without_mention(place))));
+    let mut set: Vec<u8> = known.collect();
+    for name in unknown {
+        frame(name.as_bytes(), &mut set);
+    }
+    set
+}
+
+/// Whether a parameter is a weight of zero.
+fn weighs_nothing(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else {
+        return false;
+    };
+    name.trim().eq_ignore_ascii_case("q")
+        && weight
+            .trim()
+            .parse::<f32>()
+            .is_ok_and(|weight| weight <= 0.0)
+}
+
+/// All values of a field as one list, with optional white space around commas removed.
+fn joined(request: &HeaderMap, name: &str) -> Vec<u8> {
+    let mut list = Vec::new();
+    for value in request.get_all(name) {
+        for item in value.as_bytes().split(|byte| *byte == b',') {
+            let item = item.trim_ascii();
+            if !item.is_empty() {
+                frame(item, &mut list);
+            }
+        }
+    }
+    list
+}
