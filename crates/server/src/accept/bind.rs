@@ -10,6 +10,9 @@ use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use socket2::{Domain, Socket, Type};
+use tokio::sync::watch;
+
+use crate::life::{Now, Stage};
 
 /// Bytes of a connection's read buffer and of its write buffer.
 const BUFFER: usize = 16 * 1024;
@@ -26,11 +29,12 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// A bound and listening socket.
+/// A socket that listens.
 #[derive(Debug)]
 pub struct Bound {
     address: SocketAddr,
-    socket: TcpListener,
+    /// Absent: an older process hands it over.
+    socket: Option<TcpListener>,
 }
 
 impl Bound {
@@ -38,6 +42,12 @@ impl Bound {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A socket that an older process hands over when the server starts; bound then if it does not.
+    #[must_use]
+    pub fn handed_over(address: SocketAddr) -> Self {
+        Self { address, socket: None }
     }
 }
 
@@ -68,12 +78,13 @@ fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<Bound> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let socket = TcpListener::from(socket);
-    Ok(Bound { address: socket.local_addr()?, socket })
+    Ok(Bound { address: socket.local_addr()?, socket: Some(socket) })
 }
 
 /// A service on sockets that are already bound.
 pub struct Listening<A> {
     sockets: Vec<Bound>,
+    drain: Option<Stage>,
     service: pingora::services::listening::Service<A>,
 }
 
@@ -90,7 +101,16 @@ where
         let endpoint = ListenerConfig::tcp(bound.address.to_string());
         service.add_listener(endpoint.l4_buffer(L4BufferSettings::new(BUFFER, BUFFER)));
     }
-    Listening { sockets, service }
+    Listening { sockets, drain: None, service }
+}
+
+impl<A> Listening<A> {
+    /// Goes on accepting while the process drains: who watches it must see that it does. Only a hand-over ends it.
+    #[must_use]
+    pub fn through_the_drain(mut self, stage: Stage) -> Self {
+        self.drain = Some(stage);
+        self
+    }
 }
 
 #[async_trait]
@@ -99,14 +119,24 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
         // The framework takes a socket from this table when it finds the address there, else it binds one itself: a
         // socket that an older process handed over comes first, ours is closed then.
         for bound in self.sockets.drain(..) {
-            let Some(fds) = &fds else { break };
+            let (Some(fds), Some(socket)) = (&fds, bound.socket) else { continue };
             let address = bound.address.to_string();
             let mut table = fds.lock();
             if table.get(&address).is_none() {
-                table.add(address, bound.socket.into_raw_fd());
+                table.add(address, socket.into_raw_fd());
             }
         }
-        Service::start_service(&mut self.service, fds, shutdown, listeners_per_fd).await;
+        let Some(stage) = self.drain.take() else {
+            return Service::start_service(&mut self.service, fds, shutdown, listeners_per_fd).await;
+        };
+        let (tell, handed_over) = watch::channel(false);
+        let accepting = Service::start_service(&mut self.service, fds, handed_over, listeners_per_fd);
+        let mut accepting = std::pin::pin!(accepting);
+        tokio::select! {
+            () = &mut accepting => return,
+            now = stage.stopped() => { let _ = tell.send(now == Now::HandingOver); }
+        }
+        accepting.await;
     }
 
     fn name(&self) -> &str {

@@ -39,7 +39,7 @@ impl Gate {
     }
 
     /// Takes one of `limit` places, or none when all are taken. The place is free again when dropped.
-    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
         // Counted first, so that two that race for the last place cannot both get it.
         let before = self.open.fetch_add(1, Ordering::AcqRel);
         let place = Place(Arc::clone(self));
@@ -71,7 +71,7 @@ impl Gate {
 
 /// One of all connections; frees its place when dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Gate>);
+pub(crate) struct Place(Arc<Gate>);
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -17,6 +17,7 @@ mod proxy_protocol;
 mod requests;
 
 pub use bind::{BindError, Bound, Listening, bind, service};
+pub(crate) use connection::whole_seconds;
 pub use connection::{Connection, connection, head_was_read};
 pub use counters::Counters;
 pub use edge::{Edge, Limits, Listener};

@@ -1,0 +1,11 @@
+//! The life of the process: signals, what it takes part in at the moment, reload, drain, end.
+
+mod conf;
+mod drain;
+mod signals;
+mod stage;
+
+pub use conf::{ConfError, HandOver, server_conf};
+pub use drain::Drain;
+pub use signals::{Handlers, Signals};
+pub use stage::{Now, Stage};
