@@ -1,0 +1,108 @@
+//! What a failed attempt means: a reason for the log, and the status the client gets when nothing else helps.
+
+use leeward_telemetry::{AttemptResult, Reason};
+use pingora::{Error, ErrorSource, ErrorType};
+
+/// The custom error type under which a name that does not resolve travels through Pingora.
+pub const DNS: ErrorType = ErrorType::Custom("OriginDns");
+/// The custom error type for a request without time left for another attempt.
+pub const DEADLINE: ErrorType = ErrorType::Custom("OriginDeadline");
+
+/// One failure, classified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// The edge's own status (policy-language.md 5): 503 no connection, 504 too slow, 502 not HTTP, 500 ours; the
+    /// origin's status when that was the failure; 400 when the client broke the rules.
+    pub status: u16,
+    /// How the attempt ended.
+    pub result: AttemptResult,
+}
+
+impl Failure {
+    /// Classifies an error of Pingora's.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        let (reason, status, result) = match error.esource() {
+            ErrorSource::Downstream => (Reason::Client, 400, AttemptResult::Abandoned),
+            ErrorSource::Internal | ErrorSource::Unset if !is_connect(&error.etype) => match error.etype {
+                ErrorType::HTTPStatus(status) => (Reason::Status, status, AttemptResult::Status),
+                _ => (Reason::Internal, 500, AttemptResult::Broken),
+            },
+            _ => upstream(&error.etype),
+        };
+        Self { reason, status, result }
+    }
+
+    /// Whether no connection came about, so that not a byte of the request was sent.
+    #[must_use]
+    pub fn before_sending(&self) -> bool {
+        self.result == AttemptResult::Connect
+    }
+}
+
+/// Errors of connecting arrive with different sources; they mean the same.
+fn is_connect(etype: &ErrorType) -> bool {
+    upstream(etype).2 == AttemptResult::Connect || *etype == DEADLINE
+}
+
+fn upstream(etype: &ErrorType) -> (Reason, u16, AttemptResult) {
+    use AttemptResult::{Broken, Connect, Status, Timeout};
+    match etype {
+        ErrorType::ConnectTimedout => (Reason::ConnectTimeout, 503, Connect),
+        ErrorType::ConnectRefused => (Reason::ConnectRefused, 503, Connect),
+        ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::BindError
+        | ErrorType::SocketError
+        | ErrorType::AcceptError
+        | ErrorType::ConnectProxyFailure => (Reason::ConnectError, 503, Connect),
+        ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::InvalidCert
+        | ErrorType::HandshakeError
+        | ErrorType::TLSWantX509Lookup => (Reason::Tls, 503, Connect),
+        ErrorType::ReadTimedout => (Reason::ReadTimeout, 504, Timeout),
+        ErrorType::WriteTimedout => (Reason::WriteTimeout, 504, Timeout),
+        ErrorType::HTTPStatus(status) => (Reason::Status, *status, Status),
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => (Reason::Closed, 502, Broken),
+        etype if *etype == DNS => (Reason::Dns, 503, Connect),
+        etype if *etype == DEADLINE => (Reason::Deadline, 504, Timeout),
+        ErrorType::InternalError => (Reason::Internal, 500, Broken),
+        _ => (Reason::BadAnswer, 502, Broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_answers_503_without_connection_504_when_late_502_when_not_http() {
+        let cases = [
+            (ErrorType::ConnectRefused, 503, Reason::ConnectRefused),
+            (ErrorType::ConnectTimedout, 503, Reason::ConnectTimeout),
+            (ErrorType::ConnectNoRoute, 503, Reason::ConnectError),
+            (ErrorType::TLSHandshakeFailure, 503, Reason::Tls),
+            (ErrorType::InvalidCert, 503, Reason::Tls),
+            (DNS, 503, Reason::Dns),
+            (ErrorType::ReadTimedout, 504, Reason::ReadTimeout),
+            (ErrorType::WriteTimedout, 504, Reason::WriteTimeout),
+            (DEADLINE, 504, Reason::Deadline),
+            (ErrorType::InvalidHTTPHeader, 502, Reason::BadAnswer),
+            (ErrorType::ConnectionClosed, 502, Reason::Closed),
+            (ErrorType::HTTPStatus(404), 404, Reason::Status),
+        ];
+        for (etype, status, reason) in cases {
+            let failure = Failure::of(&Error::new_up(etype.clone()));
+            assert_eq!((failure.status, failure.reason), (status, reason), "{etype:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_breaks_off_is_no_failure_of_the_origin() {
+        let failure = Failure::of(&Error::new_down(ErrorType::ReadError));
+        assert_eq!((failure.status, failure.reason), (400, Reason::Client));
+    }
+}

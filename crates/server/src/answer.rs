@@ -1,0 +1,84 @@
+//! What the edge answers by itself. Every refusal, redirect and error is one [`Answer`], written in one place.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use leeward_telemetry::Reason;
+use leeward_telemetry::status_fields::{self, NAME};
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+/// Methods named in a 405.
+const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+/// Seconds a client is asked to wait when no origin can be reached.
+const WAIT: HeaderValue = HeaderValue::from_static("5");
+
+/// An answer of the edge's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Status of the answer.
+    pub(crate) status: u16,
+    /// Why, for log, metrics and `Proxy-Status`.
+    pub(crate) reason: Reason,
+    /// Where to, for a redirect.
+    pub(crate) location: Option<String>,
+    /// Whether the connection must be closed: after a request whose framing cannot be trusted.
+    pub(crate) close: bool,
+}
+
+impl Answer {
+    /// A refusal or an error.
+    pub(crate) const fn error(status: u16, reason: Reason) -> Self {
+        Self { status, reason, location: None, close: false }
+    }
+
+    /// A redirect.
+    pub(crate) const fn redirect(status: u16, reason: Reason, location: String) -> Self {
+        Self { status, reason, location: Some(location), close: false }
+    }
+
+    /// The same, with the connection closed afterwards.
+    pub(crate) const fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Writes the answer. Never stored anywhere: the next request must be judged anew.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(crate) async fn write(&self, session: &mut Session) -> pingora::Result<()> {
+        if self.close {
+            session.set_keepalive(None);
+        }
+        let body = self.body();
+        let mut header = ResponseHeader::build(self.status, Some(8))?;
+        header.insert_header(SERVER, NAME)?;
+        header.insert_header(CACHE_CONTROL, "no-store")?;
+        header.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
+        header.set_content_length(body.len())?;
+        if let Some(location) = &self.location {
+            header.insert_header(LOCATION, location.as_str())?;
+        } else if let Some(value) = status_fields::proxy_status(self.reason) {
+            header.insert_header(&PROXY_STATUS, value)?;
+        }
+        match self.status {
+            405 => header.insert_header(ALLOW, SERVED)?,
+            503 => header.insert_header(RETRY_AFTER, WAIT)?,
+            _ => {}
+        }
+        let header_only = session.req_header().method == Method::HEAD;
+        session.write_response_header(Box::new(header), header_only).await?;
+        if !header_only {
+            session.write_response_body(Some(body), true).await?;
+        }
+        Ok(())
+    }
+
+    /// One line: the status in words and the reason's word, nothing of what the client sent.
+    fn body(&self) -> Bytes {
+        let words = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        Bytes::from(format!("{} {}\n{NAME}: {}\n", self.status, words.unwrap_or("Error"), self.reason))
+    }
+}

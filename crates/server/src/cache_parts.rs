@@ -1,0 +1,40 @@
+//! The cache as the phases use it: one store, one lock, one memory of what is not worth asking for, one admission sketch.
+//! They live as long as the process, since Pingora wants them `'static`.
+
+use std::time::Duration;
+
+use leeward_cache::Store;
+use leeward_cache::admission::Sketch;
+use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
+use pingora_cache::predictor::{CacheablePredictor, Predictor};
+
+/// A fetch that holds its key longer than this is no longer waited for. Longer than all attempts of a request together.
+const FILL_LOCK: Duration = Duration::from_secs(60);
+/// Keys remembered as uncacheable, per shard: requests for them do not queue behind each other.
+const UNCACHEABLE_KEYS: usize = 4096;
+const SHARDS: usize = 32;
+
+/// The parts of the cache.
+pub(crate) struct CacheParts {
+    pub(crate) store: &'static Store,
+    pub(crate) lock: &'static CacheKeyLockImpl,
+    pub(crate) predictor: &'static (dyn CacheablePredictor + Sync),
+    pub(crate) admission: &'static Sketch,
+}
+
+impl std::fmt::Debug for CacheParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheParts").finish_non_exhaustive()
+    }
+}
+
+impl CacheParts {
+    /// A cache of so many bytes, kept until the process ends.
+    pub(crate) fn leak(config: &leeward_config::ready::Cache) -> &'static Self {
+        let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
+        let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(CacheLock::new(FILL_LOCK)));
+        let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, None)));
+        let admission: &'static Sketch = Box::leak(Box::new(Sketch::new()));
+        Box::leak(Box::new(Self { store, lock, predictor, admission }))
+    }
+}

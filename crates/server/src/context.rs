@@ -1,0 +1,222 @@
+//! What one request carries from its first phase to its log line. A phase reads what earlier phases put here and writes
+//! only its own part.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
+use leeward_origin::{Attempts, Target};
+use leeward_rules::{Effective, Facts, Path, Policy, Scheme};
+use leeward_telemetry::access_log::{Attempt, Failover};
+use leeward_telemetry::{CacheState, Reason};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// The state of one request.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration this request lives under, from its first phase to its log line.
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) started: Instant,
+    pub(crate) started_at: SystemTime,
+    /// Who asks, and how. Written by phase/request.
+    pub(crate) client: Client,
+    /// What is asked for. Written by phase/request, absent when that refused.
+    pub(crate) route: Option<Route>,
+    /// Written by phase/lookup.
+    pub(crate) lookup: Lookup,
+    /// Written by phase/fetch.
+    pub(crate) fetch: Fetch,
+    /// Where the request went after its origin failed. Written by phase/failover.
+    pub(crate) failover: Option<Failover>,
+    /// Set when this is an alternate request: where it goes. Written by phase/request.
+    pub(crate) alternate: Option<AlternateTarget>,
+    /// Why the edge answered by itself, or what failed.
+    pub(crate) reason: Option<Reason>,
+    /// What failed, in words, for the log.
+    pub(crate) error: Option<String>,
+    /// Request body bytes seen in this attempt.
+    pub(crate) body_seen: u64,
+}
+
+/// Who asks, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    pub(crate) scheme: Scheme,
+    pub(crate) protocol: &'static str,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The site, absent for a CDN URL and for an alternate host that is no site here.
+    pub(crate) site: Option<Arc<Site>>,
+    /// The default origin, absent when only a policy can name one.
+    pub(crate) origin: Option<Arc<Origin>>,
+    /// Whether the host is connected to directly, without rules and cache.
+    pub(crate) direct: bool,
+    /// What logs and metrics call it: the site as configured or the origin's name.
+    pub(crate) label: Label,
+    /// Host the client asked for: lower case, no port.
+    pub(crate) host: String,
+    /// Host with the port, as the client wrote it.
+    pub(crate) authority: String,
+    /// The client's path in normal form; rules match on it.
+    pub(crate) path: Path,
+    /// Path on the origin and in the cache key: the site's prefix and the path, after `rewrite`, before
+    /// `modify-outgoing-request-path`.
+    pub(crate) origin_path: String,
+    /// The rules that apply.
+    pub(crate) effective: Effective,
+}
+
+/// What logs and metrics call the thing asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Label {
+    Site(Arc<Site>),
+    Origin(Arc<Origin>),
+}
+
+impl Label {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Site(site) => &site.host,
+            Self::Origin(origin) => &origin.name,
+        }
+    }
+}
+
+/// The cache's part in the request.
+#[derive(Debug, Default)]
+pub(crate) struct Lookup {
+    /// Whether the request may use the cache at all.
+    pub(crate) eligible: bool,
+    /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
+    pub(crate) must_revalidate: bool,
+    /// Waited for another request's fetch.
+    pub(crate) collapsed: bool,
+    /// A 304 that confirmed the stored copy.
+    pub(crate) not_modified: Option<Box<ResponseHeader>>,
+    /// Status of the stored copy's confirmation or of the origin, for `Cache-Status`.
+    pub(crate) fwd_status: Option<u16>,
+    /// Seconds until the answer expires.
+    pub(crate) ttl: Option<i64>,
+    /// Fixed when the response head is written; what the cache says afterwards is about its own bookkeeping.
+    pub(crate) state: Option<CacheState>,
+}
+
+/// The attempts at origin servers.
+#[derive(Debug, Default)]
+pub(crate) struct Fetch {
+    pub(crate) plan: Option<Attempts>,
+    pub(crate) current: Option<Current>,
+    pub(crate) made: Vec<Attempt>,
+    /// What an alternate request of this one made; counted there.
+    pub(crate) of_alternate: Vec<Attempt>,
+}
+
+/// The attempt under way.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) target: Target,
+    pub(crate) started: Instant,
+}
+
+/// What `failover` hands to an alternate request, which runs as a task of its own.
+#[derive(Debug)]
+pub(crate) struct AlternateRequest {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) client: Client,
+    /// Host with the port, as built by `site-failover`.
+    pub(crate) authority: String,
+    pub(crate) path_and_query: String,
+    pub(crate) target: AlternateTarget,
+}
+
+/// Where an alternate request goes, and what its parent wants to know.
+#[derive(Debug, Clone)]
+pub(crate) struct AlternateTarget {
+    /// No attempt begins after this: parent and child share one deadline.
+    pub(crate) deadline: Instant,
+    /// The failing origin's timeouts hold for a host that is no site here.
+    pub(crate) timeouts: Timeouts,
+    pub(crate) report: Arc<AlternateReport>,
+}
+
+/// What an alternate request tells its parent's log line.
+#[derive(Debug, Default)]
+pub(crate) struct AlternateReport {
+    pub(crate) seen: Mutex<AlternateSeen>,
+}
+
+/// The part of [`AlternateReport`] behind the lock.
+#[derive(Debug, Default)]
+pub(crate) struct AlternateSeen {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) status: Option<u16>,
+    pub(crate) cache: Option<CacheState>,
+}
+
+impl Context {
+    /// The state of a request whose head was just read.
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            client: Client { address: Ipv4Addr::UNSPECIFIED.into(), scheme: Scheme::Http, protocol: "HTTP/1.1" },
+            route: None,
+            lookup: Lookup::default(),
+            fetch: Fetch::default(),
+            failover: None,
+            alternate: None,
+            reason: None,
+            error: None,
+            body_seen: 0,
+        }
+    }
+
+    /// Everything a decision may know.
+    pub(crate) fn facts<'a>(&'a self, route: &'a Route, request: &'a RequestHeader) -> Facts<'a> {
+        Facts {
+            method: request.method.as_str(),
+            scheme: self.client.scheme,
+            host: &route.host,
+            authority: &route.authority,
+            path: &route.path,
+            query: request.uri.query(),
+            headers: &request.headers,
+            client_ip: self.client.address,
+            place: None,
+            now: unix(self.started_at),
+        }
+    }
+
+    /// Keeps an attempt for the log, also for the parent's when this is an alternate request.
+    pub(crate) fn record(&mut self, attempt: Attempt) {
+        if let Some(alternate) = &self.alternate
+            && let Ok(mut seen) = alternate.report.seen.lock()
+        {
+            seen.attempts.push(attempt.clone());
+        }
+        self.fetch.made.push(attempt);
+    }
+}
+
+impl Route {
+    /// The policy that the rules of this request come from.
+    pub(crate) fn policy(&self) -> Option<&Policy> {
+        self.site.as_ref().map(|site| &site.policy)
+    }
+
+    /// The policy together with what applies of it.
+    pub(crate) fn rules(&self) -> Option<(&Policy, &Effective)> {
+        Some((self.policy()?, &self.effective))
+    }
+}
+
+/// Unix seconds; 0 before 1970.
+pub(crate) fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

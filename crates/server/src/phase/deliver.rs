@@ -1,0 +1,126 @@
+//! The last phase before the wire: what the client sees of an answer.
+
+use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, VIA};
+use http::{HeaderName, HeaderValue};
+use leeward_rules::decide::{self, Downstream, EditOp, HeaderEdit};
+use leeward_telemetry::CacheState;
+use leeward_telemetry::status_fields::{CacheStatus, NAME};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_cache::{CachePhase, NoCacheReason};
+use pingora_proxy::Session;
+
+use crate::accept;
+use crate::context::Context;
+
+static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// Finishes a response head: status fields, downstream caching, the rules' edits.
+///
+/// # Errors
+/// When a field cannot be set; configuration checks exclude it.
+pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> pingora::Result<()> {
+    if response.status.is_informational() {
+        return Ok(());
+    }
+    let state = state(session, ctx);
+    ctx.lookup.state = Some(state);
+    if accept::connection().is_some_and(|connection| connection.draining()) {
+        // the head of this request came before the signal: only this makes its answer say `Connection: close`
+        session.set_keepalive(None);
+    }
+    if let Some(alternate) = &ctx.alternate
+        && let Ok(mut seen) = alternate.report.seen.lock()
+    {
+        seen.status = Some(response.status.as_u16());
+        seen.cache = Some(state);
+    }
+    let status = response.status.as_u16();
+    let cache_status = CacheStatus {
+        state,
+        ttl: ctx.lookup.ttl.filter(|_| matches!(state, CacheState::Hit | CacheState::Stale)),
+        fwd_status: ctx.lookup.fwd_status.filter(|fwd| *fwd != status && *fwd != 304),
+        collapsed: ctx.lookup.collapsed,
+    };
+    response.append_header(&CACHE_STATUS, cache_status.value())?;
+    response.append_header(VIA, HeaderValue::from_static("1.1 leeward"))?;
+    debug_assert_eq!(NAME, "leeward");
+    let Some(deliver) = ctx.route.as_ref().and_then(|route| route.rules()).map(|(p, e)| decide::deliver(p, e)) else {
+        return Ok(());
+    };
+    if let Some(downstream) = deliver.downstream {
+        let value = match downstream {
+            Downstream::NoStore => "no-store",
+            Downstream::NoCache => "no-cache",
+        };
+        response.insert_header(CACHE_CONTROL, value)?;
+        for name in [&EXPIRES, &PRAGMA, &SURROGATE_CONTROL] {
+            response.remove_header(name);
+        }
+    }
+    apply_edits(response, &deliver.headers)
+}
+
+/// How the cache took part, in the words of the log.
+pub(crate) fn state(session: &Session, ctx: &Context) -> CacheState {
+    match session.cache.phase() {
+        CachePhase::Hit => CacheState::Hit,
+        CachePhase::Stale | CachePhase::StaleUpdating => CacheState::Stale,
+        CachePhase::Miss => CacheState::Miss,
+        CachePhase::Expired => CacheState::Expired,
+        CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => CacheState::Revalidated,
+        CachePhase::Disabled(NoCacheReason::Deferred) => CacheState::Deferred,
+        CachePhase::Disabled(NoCacheReason::NeverEnabled) if !ctx.lookup.eligible => CacheState::Bypass,
+        CachePhase::Disabled(_) | CachePhase::Bypass => CacheState::Uncacheable,
+        CachePhase::Uninit | CachePhase::CacheKey => CacheState::None,
+    }
+}
+
+/// Headers that rules may edit.
+pub(crate) trait Fields {
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()>;
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()>;
+    fn remove(&mut self, name: &HeaderName);
+}
+
+impl Fields for ResponseHeader {
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.insert_header(name, value)
+    }
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
+
+impl Fields for RequestHeader {
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
+        self.insert_header(name, value)
+    }
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
+
+/// Applies what rules change, in their order.
+///
+/// # Errors
+/// When a field cannot be set.
+pub(crate) fn apply_edits<'p>(
+    fields: &mut impl Fields,
+    edits: impl IntoIterator<Item = &'p HeaderEdit<'p>>,
+) -> pingora::Result<()> {
+    for HeaderEdit { op, name, value } in edits {
+        match (op, value) {
+            (EditOp::Add, Some(value)) => fields.append((*name).clone(), (*value).clone())?,
+            (EditOp::Modify, Some(value)) => fields.insert((*name).clone(), (*value).clone())?,
+            _ => fields.remove(name),
+        }
+    }
+    Ok(())
+}

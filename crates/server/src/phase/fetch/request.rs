@@ -1,0 +1,92 @@
+//! The request as the origin sees it.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, VIA};
+use http::{HeaderName, HeaderValue, Uri};
+use leeward_rules::decide::{self, HostHeader};
+use leeward_telemetry::status_fields::NAME;
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType};
+
+use super::servers::origin_of;
+use crate::context::{Context, Route};
+use crate::phase::deliver::apply_edits;
+use crate::phase::lookup::normal_authority;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_HOST: HeaderName = HeaderName::from_static("x-host");
+static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
+static UNTRUSTED: [HeaderName; 9] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+];
+
+/// Makes the client's request the origin's: path, Host, what the edge adds (delivery spec 1.10), what rules change.
+///
+/// # Errors
+/// When the path that rules made is no path; configuration checks exclude it.
+pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
+    let Some(route) = &ctx.route else { return Ok(()) };
+    let client_view = request.clone();
+    let fetch = route.rules().map(|(policy, effective)| {
+        decide::fetch(policy, effective, &ctx.facts(route, &client_view), &route.origin_path)
+    });
+    let path = fetch.as_ref().and_then(|fetch| fetch.path.as_deref()).unwrap_or(&route.origin_path);
+    request.set_uri(target(path, client_view.uri.query())?);
+    request.insert_header(HOST, host_for(route, ctx))?;
+    for name in &UNTRUSTED {
+        request.remove_header(name);
+    }
+    request.insert_header(&X_FORWARDED_FOR, address(ctx.client.address))?;
+    request.insert_header(&X_FORWARDED_PROTO, ctx.client.scheme.as_str())?;
+    request.insert_header(&X_HOST, normal_authority(route, ctx.client.scheme))?;
+    append(request, &VIA, &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
+    append(request, &CDN_LOOP, NAME)?;
+    if let Some(fetch) = &fetch {
+        apply_edits(request, &fetch.headers)?;
+    }
+    Ok(())
+}
+
+fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
+    let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    text.parse().map_err(|_| Error::explain(ErrorType::InternalError, "the path for the origin is no path"))
+}
+
+/// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's.
+fn host_for(route: &Route, ctx: &Context) -> String {
+    let own = || normal_authority(route, ctx.client.scheme);
+    match origin_of(route) {
+        Some((_, Some(choice))) => match choice.host_header {
+            HostHeader::Property => own(),
+            HostHeader::Origin => choice.domain.to_owned(),
+            HostHeader::Fixed(host) => host.to_owned(),
+        },
+        Some((origin, None)) => origin.host_header.clone().unwrap_or_else(own),
+        None => own(),
+    }
+}
+
+fn address(ip: IpAddr) -> String {
+    ip.to_string()
+}
+
+/// Adds a member to a list field, behind what the client sent.
+fn append(request: &mut RequestHeader, name: &HeaderName, member: &str) -> pingora::Result<()> {
+    let old: Vec<&str> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let value = if old.is_empty() { member.to_owned() } else { format!("{}, {member}", old.join(", ")) };
+    let value = HeaderValue::try_from(value)
+        .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
+    request.insert_header(name, value)
+}

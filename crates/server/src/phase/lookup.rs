@@ -1,0 +1,185 @@
+//! The third phase: is there a stored answer, and may it be used.
+
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use leeward_cache::{freshness, key};
+use leeward_config::ready::{Platform, QueryString};
+use leeward_rules::decide::{self, KeyHost};
+use leeward_rules::{Caching, Scheme};
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorSource, ErrorType};
+use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
+use pingora_proxy::Session;
+
+use super::failover;
+use crate::cache_parts::CacheParts;
+use crate::context::{Context, Route};
+
+/// How long a request waits for another one's fetch before it asks the origin itself, uncached.
+const WAIT_FOR_FILL: Duration = Duration::from_secs(10);
+/// How often a waiting request looks again after the fetch it waited for came to nothing.
+const LOOK_AGAIN: usize = 2;
+
+/// Turns the cache on for this request, if it may use it.
+pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mut Context) {
+    let Some(route) = &ctx.route else { return };
+    if !eligible(session.req_header(), ctx, route) || !session.is_body_empty() {
+        return;
+    }
+    ctx.lookup.eligible = true;
+    let waiting = CacheOptionOverrides { wait_timeout: Some(WAIT_FOR_FILL), max_lock_retries: Some(LOOK_AGAIN) };
+    session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
+    session.cache.set_max_file_size_bytes(usize::try_from(ctx.snapshot.cache.max_object).unwrap_or(usize::MAX));
+    if ctx.snapshot.cache.store_on_hit > 1 {
+        session.cache.set_admission_policy(cache.admission);
+    }
+}
+
+/// Whether a request of this kind may use the cache, by method, rules and configuration.
+fn eligible(request: &RequestHeader, ctx: &Context, route: &Route) -> bool {
+    let safe = request.method == Method::GET || request.method == Method::HEAD;
+    // Pingora strips these two from the request to the origin and never evaluates them
+    let preconditions = request.headers.contains_key(IF_MATCH) || request.headers.contains_key(IF_UNMODIFIED_SINCE);
+    if !safe || preconditions || route.direct {
+        return false;
+    }
+    let found = route.rules().map(|(policy, effective)| decide::lookup(policy, effective)).unwrap_or_default();
+    match found.caching {
+        Some(Caching::NoStore | Caching::Bypass) => return false,
+        // adn does not cache unless a rule says so (delivery spec 2.3)
+        None if is_dynamic(route) => return false,
+        _ => {}
+    }
+    let query = request.uri.query();
+    if is_dynamic(route) && ctx.snapshot.cache.no_cache_parameter && query.is_some_and(has_no_cache_parameter) {
+        return false;
+    }
+    found.key_query.is_some() || query.is_none() || query_mode(ctx, route) != QueryString::Bypass
+}
+
+fn is_dynamic(route: &Route) -> bool {
+    route.origin.as_ref().is_some_and(|origin| matches!(origin.platform, Platform::Adn | Platform::Can))
+}
+
+/// `?no-cache` and `?no-cache=...` (delivery spec 2.7).
+fn has_no_cache_parameter(query: &str) -> bool {
+    query.split('&').any(|parameter| parameter.split('=').next() == Some("no-cache"))
+}
+
+fn query_mode(ctx: &Context, route: &Route) -> QueryString {
+    route.site.as_ref().map_or(ctx.snapshot.cache.query_string, |site| site.query_string)
+}
+
+/// The key of the answer: everything the origin's answer may depend on.
+pub(crate) fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
+    let Some(route) = &ctx.route else {
+        return Err(Error::explain(ErrorType::InternalError, "a cache key before a route"));
+    };
+    let request = session.req_header();
+    let found = route.rules().map(|(policy, effective)| decide::lookup(policy, effective)).unwrap_or_default();
+    let mut query = Vec::new();
+    match (found.key_query, query_mode(ctx, route)) {
+        (Some(key_query), _) => key_query.write(request.uri.query(), &mut query),
+        (None, QueryString::Unique) => query.extend_from_slice(request.uri.query().unwrap_or_default().as_bytes()),
+        (None, QueryString::Ignore | QueryString::Bypass) => {}
+    }
+    let authority = normal_authority(route, ctx.client.scheme);
+    let host = match found.key_host {
+        KeyHost::Property => authority.as_str(),
+        KeyHost::Origin => found.origin_domain.unwrap_or(&authority),
+        KeyHost::Fixed(name) => name,
+        // the Host that the origin sees when it follows the client's, else the origin's own name
+        KeyHost::Unset => match &route.origin {
+            Some(origin) if origin.host_header.is_some() => &origin.name,
+            _ => &authority,
+        },
+    };
+    Ok(key::build(&key::Parts {
+        scheme: ctx.client.scheme.as_str(),
+        host_component: host,
+        path: &route.origin_path,
+        query: &query,
+    }))
+}
+
+/// The client's Host in one form: lower case, no trailing dot, no default port.
+pub(crate) fn normal_authority(route: &Route, scheme: Scheme) -> String {
+    let default = if scheme == Scheme::Https { "443" } else { "80" };
+    let port = route.authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
+    match port {
+        Some(port) if port != default && !port.is_empty() => format!("{host}:{port}"),
+        _ => host,
+    }
+}
+
+/// What the rules say about a stored answer that was found: take it as it is (`None`), or ask the origin first.
+pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context) -> Option<ForcedFreshness> {
+    let now = SystemTime::now();
+    ctx.lookup.ttl = Some(seconds_until(meta.fresh_until(), now));
+    ctx.lookup.collapsed = session.cache.lock_duration().is_some();
+    let route = ctx.route.as_ref()?;
+    let (policy, effective) = route.rules()?;
+    let status = meta.response_header().status.as_u16();
+    if failover::applies(session.req_header(), ctx, status).is_some() {
+        // a stored error would be the client's answer, and the rules want something else instead: ask again
+        return Some(ForcedFreshness::ForceMiss);
+    }
+    if !fresh && freshness::must_revalidate(meta.response_header()) {
+        ctx.lookup.must_revalidate = true;
+    }
+    let refresh = decide::lookup(policy, effective).refresh?;
+    if refresh.since > now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        || !freshness::must_refresh(meta, refresh.since)
+    {
+        return None;
+    }
+    if refresh.must_revalidate {
+        ctx.lookup.must_revalidate = true;
+        Some(ForcedFreshness::ForceExpired)
+    } else {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(refresh.since);
+        Some(ForcedFreshness::ForceExpiredServeStale { expired_at: Some(since) })
+    }
+}
+
+/// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error`.
+/// The windows were checked before; `failover_order` puts stale content after the site failover.
+pub(crate) fn may_serve_stale(session: &Session, ctx: &Context, error: Option<&Error>) -> bool {
+    let Some(error) = error else { return !ctx.lookup.must_revalidate };
+    if ctx.lookup.must_revalidate || *error.esource() != ErrorSource::Upstream {
+        return false;
+    }
+    let failure = leeward_origin::Failure::of(error);
+    if failover::applies(session.req_header(), ctx, failure.status).is_some() {
+        return false;
+    }
+    match error.etype() {
+        // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
+        ErrorType::HTTPStatus(_) => {
+            session.cache.maybe_cache_meta().is_some_and(|meta| freshness::allows_stale_if_error(meta.response_header()))
+        }
+        _ => true,
+    }
+}
+
+fn seconds_until(time: SystemTime, now: SystemTime) -> i64 {
+    let signed = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    time.duration_since(now).map_or_else(|passed| -signed(passed.duration()), signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_no_cache_parameter_is_recognised_by_its_name() {
+        for (query, want) in
+            [("no-cache", true), ("a=1&no-cache", true), ("no-cache=1&b", true), ("xno-cache", false), ("a=no-cache", false)]
+        {
+            assert_eq!(has_no_cache_parameter(query), want, "{query}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The phases of a request, in order. `proxy.rs` says which hook calls which; no phase calls another.
+//!
+//! * [`request`]: is this HTTP, whose is it, which rules apply
+//! * [`security`]: may it be answered
+//! * [`lookup`]: is there a stored answer
+//! * [`fetch`]: which server is asked, with what, and what its answer means
+//! * [`failover`]: what becomes of it when no server helps
+//! * [`store`]: is the answer kept, and for how long
+//! * [`deliver`]: what the client sees
+//! * [`log`](mod@log): what remains
+
+pub(crate) mod deliver;
+pub(crate) mod failover;
+pub(crate) mod fetch;
+pub(crate) mod log;
+pub(crate) mod lookup;
+pub(crate) mod request;
+pub(crate) mod security;
+pub(crate) mod store;

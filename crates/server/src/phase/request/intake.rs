@@ -1,0 +1,172 @@
+//! Taking a request in: one form for HTTP/1.1, HTTP/2 and alternate requests, the connection's timeouts, the strict check.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Version};
+use leeward_rules::Scheme;
+use leeward_telemetry::Reason;
+use leeward_telemetry::status_fields::NAME;
+use pingora::http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::{client, strict};
+use crate::accept;
+use crate::answer::Answer;
+use crate::context::{AlternateRequest, Context};
+
+/// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
+const MIN_SEND_RATE: usize = 500;
+
+/// Brings every request into one form, before anything looks at it.
+///
+/// # Errors
+/// When a header cannot be set, which no client can cause.
+pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
+    if let Some(request) = alternate_request(session) {
+        return adopt(session, ctx, &request);
+    }
+    ctx.client.protocol = match session.req_header().version {
+        _ if session.is_http2() => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    ctx.client.scheme = if tls { Scheme::Https } else { Scheme::Http };
+    let limits = &ctx.snapshot.server.limits;
+    let draining = accept::connection().is_some_and(|connection| connection.draining());
+    // Pingora has already said `None` while it ends: do not undo that
+    if !draining && session.subrequest_ctx.is_none() {
+        session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
+    }
+    session.set_read_timeout(Some(limits.body_timeout));
+    session.set_write_timeout(Some(limits.write_timeout));
+    session.set_min_send_rate(Some(MIN_SEND_RATE));
+    session.set_ignore_info_resp(true);
+    session.ignore_downstream_range = false;
+    // a slow first client must not hold up those who follow its fill
+    session.set_proxy_tasks_enabled(true);
+    as_http11(session)
+}
+
+/// An HTTP/2 request is carried on as HTTP/1.1 with a `Host`: subrequests are printed and parsed as HTTP/1.1.
+fn as_http11(session: &mut Session) -> pingora::Result<()> {
+    if !session.is_http2() {
+        return Ok(());
+    }
+    let request = session.req_header_mut();
+    if !request.headers.contains_key(HOST)
+        && let Some(authority) = request.uri.authority().map(|authority| authority.as_str().to_owned())
+    {
+        request.insert_header(HOST, authority)?;
+    }
+    request.set_version(Version::HTTP_11);
+    Ok(())
+}
+
+/// What `failover` handed to this request, when it is an alternate request.
+fn alternate_request(session: &Session) -> Option<Arc<AlternateRequest>> {
+    session.subrequest_ctx.as_ref()?.user_ctx()?.downcast_ref::<Arc<AlternateRequest>>().cloned()
+}
+
+/// An alternate request asks for the URL that was built, on behalf of the same client under the same configuration.
+fn adopt(session: &mut Session, ctx: &mut Context, request: &AlternateRequest) -> pingora::Result<()> {
+    let header = session.req_header_mut();
+    header.insert_header(HOST, request.authority.as_str())?;
+    header.set_version(Version::HTTP_11);
+    let uri = request.path_and_query.parse().map_err(|_| {
+        pingora::Error::explain(pingora::ErrorType::InternalError, "the alternate URL is no URI")
+    })?;
+    header.set_uri(uri);
+    ctx.snapshot = Arc::clone(&request.snapshot);
+    ctx.client = request.client.clone();
+    ctx.alternate = Some(request.target.clone());
+    Ok(())
+}
+
+/// Refuses what is not HTTP as the edge understands it. Alternate and background requests were checked as what they came from.
+///
+/// # Errors
+/// The answer to give.
+pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> {
+    if session.subrequest_ctx.is_some() {
+        if ctx.alternate.is_none() {
+            ctx.client.address = client_address(session, ctx);
+        }
+        return Ok(());
+    }
+    let header = session.req_header();
+    let head = strict::Head {
+        method: &header.method,
+        target: header.raw_path(),
+        authority: header.uri.authority().map(http::uri::Authority::as_str),
+        version: header.version,
+        headers: &header.headers,
+    };
+    ctx.client.address = client_address(session, ctx);
+    if let Err(refusal) = strict::check(&head, &ctx.snapshot.server.limits) {
+        ctx.error = Some(refusal.detail.to_owned());
+        return Err(Answer::error(refusal.status, refusal.reason).closing());
+    }
+    if loops(&header.headers) {
+        return Err(Answer::error(508, Reason::Loop));
+    }
+    Ok(())
+}
+
+fn client_address(session: &Session, ctx: &Context) -> IpAddr {
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    client::address(peer, &session.req_header().headers, &ctx.snapshot.server.trusted_proxies)
+}
+
+/// Whether this edge forwarded the request before: its name is in `CDN-Loop` (RFC 8586 2).
+fn loops(headers: &HeaderMap) -> bool {
+    let names = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').any(|member| member.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(NAME))
+    };
+    headers.get_all("cdn-loop").iter().any(names)
+}
+
+/// Counts the request body; a chunked one shows its size only on the way.
+///
+/// # Errors
+/// 413 beyond the limit.
+pub(crate) fn measure(chunk: Option<&Bytes>, ctx: &mut Context) -> pingora::Result<()> {
+    ctx.body_seen += chunk.map_or(0, |chunk| chunk.len() as u64);
+    if ctx.body_seen <= ctx.snapshot.server.limits.body {
+        return Ok(());
+    }
+    let status = pingora::ErrorType::HTTPStatus(413);
+    Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down())
+}
+
+/// Whether a body follows the head, by its framing.
+pub(crate) fn has_body(request: &RequestHeader) -> bool {
+    let length = request.headers.get(http::header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    length || request.headers.contains_key(http::header::TRANSFER_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_here_before_is_a_loop() {
+        for (value, want) in [
+            ("leeward", true),
+            ("other, leeward", true),
+            ("other; leeward", false),
+            ("LEEWARD; v=1 ,other", true),
+            ("leeward2", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("cdn-loop", value.parse().unwrap());
+            assert_eq!(loops(&headers), want, "{value}");
+        }
+    }
+}

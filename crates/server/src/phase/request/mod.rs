@@ -1,0 +1,10 @@
+//! The first phase: is this HTTP, whose is it, which rules apply.
+
+mod address;
+mod client;
+mod intake;
+mod route;
+pub(crate) mod strict;
+
+pub(crate) use intake::{begin, check, has_body, measure};
+pub(crate) use route::{redirect, route};

@@ -1,0 +1,179 @@
+//! The first check of a request head. A CDN stands between parsers it does not own: what two of them could read
+//! differently is refused here, before any rule, cache key or origin sees it.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Version};
+use leeward_config::ready::Limits;
+use leeward_telemetry::Reason;
+
+/// A length no origin could count otherwise: larger ones lose precision where numbers are doubles.
+const MAX_CONTENT_LENGTH: u64 = 1 << 53;
+/// RFC 1035 2.3.4 allows 253 bytes of name; a port and brackets fit besides.
+const MAX_HOST: usize = 262;
+
+/// The parts of a request head that are checked.
+#[derive(Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    /// The request target as sent.
+    pub(crate) target: &'a [u8],
+    /// The authority of an absolute-form target or of HTTP/2.
+    pub(crate) authority: Option<&'a str>,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Why a request goes no further, with its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: Reason,
+    /// For the log: which rule was broken.
+    pub(crate) detail: &'static str,
+}
+
+const fn malformed(detail: &'static str) -> Refusal {
+    Refusal { status: 400, reason: Reason::Malformed, detail }
+}
+
+/// Checks a head against the rules of RFC 9112 (3.2, 5, 6) and the limits.
+///
+/// # Errors
+/// The first rule broken; the connection must be closed then, since its framing cannot be trusted.
+pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
+    sizes(head, limits)?;
+    method(head.method)?;
+    target(head)?;
+    host(head)?;
+    framing(head, limits)?;
+    if head.headers.values().any(|value| value.as_bytes().iter().any(|&byte| is_control(byte))) {
+        return Err(malformed("control byte in a field value"));
+    }
+    Ok(())
+}
+
+fn sizes(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
+    let too_large = |detail| Refusal { status: 431, reason: Reason::HeadersTooLarge, detail };
+    if head.target.len() as u64 > limits.uri {
+        return Err(Refusal { status: 414, reason: Reason::UriTooLong, detail: "request target too long" });
+    }
+    if head.headers.len() > limits.header_count {
+        return Err(too_large("too many fields"));
+    }
+    // as on the wire: name, colon, space, value, line end
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes as u64 > limits.headers {
+        return Err(too_large("header section too large"));
+    }
+    Ok(())
+}
+
+fn method(method: &Method) -> Result<(), Refusal> {
+    // TRACE echoes what the edge added; CONNECT is a tunnel
+    if *method == Method::TRACE || *method == Method::CONNECT {
+        return Err(Refusal { status: 405, reason: Reason::Method, detail: "method not served" });
+    }
+    Ok(())
+}
+
+fn target(head: &Head<'_>) -> Result<(), Refusal> {
+    if head.target == b"*" && *head.method == Method::OPTIONS {
+        return Ok(());
+    }
+    let absolute = head.authority.is_some() && !head.target.starts_with(b"/");
+    if !absolute && !head.target.starts_with(b"/") {
+        return Err(malformed("target is no path"));
+    }
+    if head.target.iter().any(|&byte| byte <= b' ' || byte >= 0x7f || byte == b'#') {
+        return Err(malformed("forbidden byte in the target"));
+    }
+    Ok(())
+}
+
+fn host(head: &Head<'_>) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(malformed("more than one Host"));
+    }
+    let Some(host) = first else {
+        return match (head.version, head.authority) {
+            (Version::HTTP_10 | Version::HTTP_09, _) | (_, Some(_)) => Ok(()),
+            _ => Err(malformed("no Host")),
+        };
+    };
+    let Ok(host) = host.to_str() else {
+        return Err(malformed("Host is not text"));
+    };
+    if !is_authority(host) {
+        return Err(malformed("Host is no host with an optional port"));
+    }
+    if head.authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
+        return Err(malformed("Host differs from the target"));
+    }
+    Ok(())
+}
+
+/// RFC 9110 7.2 less user information: a name or a literal address, and a port.
+pub(crate) fn is_authority(text: &str) -> bool {
+    if text.is_empty() || text.len() > MAX_HOST {
+        return false;
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else { return false };
+        let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return port_ok && address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let name_ok = !name.is_empty()
+        && !name.starts_with('.')
+        && !name.contains("..")
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
+    name_ok && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+fn framing(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(malformed("more than one Content-Length"));
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(malformed("Transfer-Encoding other than chunked"));
+        }
+        if length.is_some() {
+            return Err(malformed("Content-Length with Transfer-Encoding"));
+        }
+        if head.version != Version::HTTP_11 {
+            return Err(malformed("Transfer-Encoding outside HTTP/1.1"));
+        }
+    }
+    let Some(length) = length else { return Ok(()) };
+    let digits = length.as_bytes();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(malformed("Content-Length is no number"));
+    }
+    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    match length {
+        Some(length) if length > MAX_CONTENT_LENGTH => Err(malformed("Content-Length beyond 2^53")),
+        Some(length) if length > limits.body => {
+            Err(Refusal { status: 413, reason: Reason::BodyTooLarge, detail: "body larger than the limit" })
+        }
+        Some(_) => Ok(()),
+        None => Err(malformed("Content-Length beyond 2^53")),
+    }
+}
+
+const fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
+#[cfg(test)]
+#[path = "strict_tests.rs"]
+mod tests;

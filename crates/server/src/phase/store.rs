@@ -1,0 +1,48 @@
+//! The fifth phase: is the origin's answer kept, and for how long.
+
+use leeward_cache::freshness::{self, Exchange, Verdict};
+use leeward_config::ready::SetCookie;
+use leeward_rules::decide;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_cache::key::HashBinary;
+use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
+use pingora_proxy::Session;
+
+use crate::context::Context;
+
+/// Judges an answer by RFC 9111, the site's `caching` rule and the configuration.
+pub(crate) fn judge(session: &Session, response: &ResponseHeader, ctx: &mut Context) -> RespCacheable {
+    let Some(route) = &ctx.route else { return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled) };
+    let cache = &ctx.snapshot.cache;
+    let policy = freshness::Policy {
+        caching: route.rules().and_then(|(policy, effective)| decide::store(policy, effective)),
+        default_max_age: cache.default_max_age,
+        set_cookie: match cache.set_cookie {
+            SetCookie::Refuse => freshness::SetCookie::Refuse,
+            SetCookie::Strip => freshness::SetCookie::Strip,
+            SetCookie::Store => freshness::SetCookie::Store,
+        },
+        max_stale: cache.max_stale,
+    };
+    let request = session.req_header();
+    let now = std::time::SystemTime::now();
+    // a 304 says what changed of the stored head; everything else of it stays
+    let merged = ctx.lookup.not_modified.take().map(|fresh| freshness::merge_304(response, &fresh));
+    let exchange = Exchange {
+        request_method: &request.method,
+        request_headers: &request.headers,
+        response: merged.as_ref().unwrap_or(response),
+        request_time: ctx.started_at,
+        response_time: now,
+        now,
+    };
+    match freshness::judge(&exchange, &policy) {
+        Verdict::Store(meta) => RespCacheable::Cacheable(meta),
+        Verdict::Refuse(_) => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
+    }
+}
+
+/// Which variant of a stored answer this request wants.
+pub(crate) fn variant(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> {
+    leeward_cache::vary::variance(meta, request)
+}

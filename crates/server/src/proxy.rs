@@ -1,0 +1,235 @@
+//! The workflow of a request. Each hook is one step into one phase, so this file is the table of contents.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use leeward_config::ready::Snapshot;
+use leeward_origin::attempts::Turns;
+use leeward_origin::{Connector, Resolver};
+use leeward_telemetry::{AccessLog, Metrics, Reason};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+use pingora_cache::key::HashBinary;
+use pingora_cache::storage::HitHandler;
+use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, RespCacheable};
+use pingora_proxy::range_filter::RangeType;
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::accept;
+use crate::answer::Answer;
+use crate::cache_parts::CacheParts;
+use crate::context::Context;
+use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store};
+
+/// The edge: what all requests share.
+#[derive(Debug)]
+pub struct Leeward {
+    /// The running configuration. Each request holds the one it began with.
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) cache: &'static CacheParts,
+    pub(crate) resolver: Resolver,
+    pub(crate) connector: Connector,
+    pub(crate) turns: Turns,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: Arc<AccessLog>,
+}
+
+impl Leeward {
+    /// Request and security phases. Some: the edge answers by itself.
+    fn admit(session: &mut Session, ctx: &mut Context) -> std::result::Result<(), Answer> {
+        request::check(session, ctx)?;
+        request::route(session.req_header(), ctx)?;
+        security::check(session.req_header(), ctx)?;
+        request::redirect(session.req_header(), ctx).map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Leeward {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        accept::head_was_read();
+        Context::new(self.snapshot.load_full())
+    }
+
+    // ---- request, security
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {
+        // the default adds compression, and its cost, to every request
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        request::begin(session, ctx)
+    }
+
+    fn allow_spawning_subrequest(&self, session: &Session, _ctx: &Context) -> bool {
+        session.subrequest_ctx.is_none()
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let Err(answer) = Self::admit(session, ctx) else { return Ok(false) };
+        ctx.reason = Some(answer.reason);
+        if answer.location.is_none() {
+            let site = ctx.route.as_ref().map_or(leeward_telemetry::metrics::NO_SITE, |route| route.label.as_str());
+            self.metrics.denied(site, answer.reason);
+        }
+        answer.write(session).await?;
+        Ok(true)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        request::measure(body.as_ref(), ctx)
+    }
+
+    // ---- lookup
+
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        lookup::enable(self.cache, session, ctx);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, session: &Session, ctx: &mut Context) -> Result<CacheKey> {
+        lookup::key(session, ctx)
+    }
+
+    fn cache_vary_filter(&self, meta: &CacheMeta, _ctx: &mut Context, req: &RequestHeader) -> Option<HashBinary> {
+        store::variant(meta, req)
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        session: &mut Session,
+        meta: &CacheMeta,
+        _hit: &mut HitHandler,
+        fresh: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(lookup::judge(session, meta, fresh, ctx))
+    }
+
+    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+        lookup::may_serve_stale(session, ctx, error)
+    }
+
+    // ---- fetch
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let Some(route) = &ctx.route else { return Ok(false) };
+        if fetch::origin_of(route).is_some() {
+            return Ok(true);
+        }
+        ctx.reason = Some(Reason::NoOrigin);
+        Answer::error(404, Reason::NoOrigin).write(session).await?;
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        fetch::next_peer(self, ctx).await
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        fetch::no_connection(self, ctx, error)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        fetch::prepare(request, ctx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        fetch::judge(session, response, ctx)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        fetch::broke_off(session, ctx, error, reused)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        failover::resolve(self, session, error, ctx).await
+    }
+
+    // ---- store
+
+    fn response_cache_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<RespCacheable> {
+        Ok(store::judge(session, response, ctx))
+    }
+
+    // ---- deliver
+
+    fn range_header_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Context,
+    ) -> RangeType {
+        leeward_cache::range::filter(session.req_header(), response)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        deliver::finish(session, response, ctx)
+    }
+
+    // ---- log
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        log::finish(self, session, error, ctx);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        // the access log has it, with the attempts
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Context,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
