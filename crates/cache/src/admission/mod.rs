@@ -1,6 +1,6 @@
 //! Which objects have been asked for often enough to be stored.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_cache::CacheKey;
@@ -10,49 +10,47 @@ use pingora_cache::key::CacheHashKey as _;
 #[cfg(test)]
 mod tests;
 
-/// Counters that one key has in a table; its count is the least of them.
-const COUNTERS: usize = 3;
-
-/// Keys, as a share of a table's counters, that end a period early: beyond it strangers would share counters too often.
-const FULL_SHARE: u64 = 4;
+/// Bits of one key in a bucket: a tag of twelve bits over a count of four.
+const KEY_BITS: u32 = 16;
+const COUNT: u64 = 0xf;
+const TAG: u64 = 0xfff0;
+const KEYS_PER_BUCKET: u32 = u64::BITS / KEY_BITS;
 
 /// Sizes of a [`Sketch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Requests from which an object is stored: 1 stores the first, 2 the second.
+    /// Requests from which an object is stored: 1 stores the first, 2 the second; at most 15.
     pub requests: u8,
     /// How long a request is remembered at least; at most twice as long.
     pub window: Duration,
-    /// Counters of one table, rounded up to a power of two; one byte each, two tables.
-    pub counters: usize,
+    /// Keys that one of the two tables is made for, rounded up to a power of two; eight bytes each. More end a window early.
+    pub keys: usize,
 }
 
 impl Default for Options {
-    /// Two requests within a day, two tables of 1 MiB.
+    /// Two requests within a day, two tables of 8 MiB.
     fn default() -> Self {
-        Self {
-            requests: 2,
-            window: Duration::from_secs(86_400),
-            counters: 1 << 20,
-        }
+        Self { requests: 2, window: Duration::from_secs(86_400), keys: 1 << 20 }
     }
 }
 
-/// Counts requests for objects that are not stored, in two tables of atomic counters that take turns.
+/// Counts requests for objects that are not stored, in two tables of atomic words that take turns.
 ///
-/// No lock and no allocation: of two concurrent requests for a cold key, one counts as the second. Keys that share all their
-/// counters are taken for each other, so now and then an object is stored too early; never too late.
+/// No lock and no allocation. A key lives in one word, so of concurrent requests for a cold key exactly one counts as the first.
+/// A word holds the tags of its last four keys: now and then (one in a thousand) a stranger has the same tag and an object is
+/// stored one request early, or a fifth key pushes one out and it is stored one request late.
 #[derive(Debug)]
 pub struct Sketch {
-    tables: [Box<[AtomicU8]>; 2],
+    even: Box<[AtomicU64]>,
+    odd: Box<[AtomicU64]>,
     requests: u32,
     window: Duration,
     start: Instant,
-    /// Periods ended so far; the table of the running one is this number's lowest bit.
-    period: AtomicU64,
-    /// When the running period began, in milliseconds since `start`.
+    /// Windows ended so far; an even number fills the even table.
+    windows: AtomicU64,
+    /// When the running window began, in milliseconds since `start`.
     began: AtomicU64,
-    /// Keys first seen in the running period.
+    /// Keys first seen in the running window.
     keys: AtomicU64,
 }
 
@@ -60,14 +58,14 @@ impl Sketch {
     /// An empty sketch.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let counters = options.counters.max(64).next_power_of_two();
-        let table = || (0..counters).map(|_| AtomicU8::new(0)).collect();
+        let table = || (0..options.keys.max(1).next_power_of_two()).map(|_| AtomicU64::new(0)).collect();
         Self {
-            tables: [table(), table()],
-            requests: options.requests.max(1).into(),
+            even: table(),
+            odd: table(),
+            requests: u32::from(options.requests).clamp(1, COUNT as u32),
             window: options.window,
             start: Instant::now(),
-            period: AtomicU64::new(0),
+            windows: AtomicU64::new(0),
             began: AtomicU64::new(0),
             keys: AtomicU64::new(0),
         }
@@ -81,63 +79,46 @@ impl Sketch {
 
     fn observe_at(&self, hash: u128, now: Instant) -> Decision {
         self.rotate(now);
-        let turn = (self.period.load(Ordering::Acquire) & 1) as usize;
-        let [even, odd] = &self.tables;
-        let (running, previous) = if turn == 0 { (even, odd) } else { (odd, even) };
-        let (mut here, mut before) = (u8::MAX, u8::MAX);
-        for place in places(hash, running.len()) {
-            if let (Some(counter), Some(old)) = (running.get(place), previous.get(place)) {
-                here = here.min(
-                    counter
-                        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                            count.checked_add(1)
-                        })
-                        .unwrap_or(u8::MAX),
-                );
-                before = before.min(old.load(Ordering::Relaxed));
-            }
+        let even = self.windows.load(Ordering::Acquire) % 2 == 0;
+        let (running, previous) = if even { (&self.even, &self.odd) } else { (&self.odd, &self.even) };
+        let tag = (hash >> 100) as u64 & TAG;
+        let earlier = bucket(previous, hash).map_or(0, |bucket| count_of(bucket.load(Ordering::Relaxed), tag));
+        let mut seen = 0;
+        if let Some(bucket) = bucket(running, hash) {
+            let counted = |word| {
+                seen = count_of(word, tag);
+                Some(count(word, tag))
+            };
+            // The closure never gives up, so this cannot fail.
+            let _ = bucket.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted);
         }
-        if here == 0 {
+        if seen == 0 {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
-        let observed = u32::from(here) + u32::from(before) + 1;
-        if observed >= self.requests {
-            Decision::Ready { observed }
-        } else {
-            Decision::Defer { observed }
-        }
+        let observed = earlier + seen + 1;
+        if observed >= self.requests { Decision::Ready { observed } } else { Decision::Defer { observed } }
     }
 
-    /// Ends the running period when its time is over or its table is full. One of the threads that notice does it.
+    /// Ends the running window when its time is over or its table is full. One of the threads that notice does it.
     fn rotate(&self, now: Instant) {
-        let elapsed = |since: Instant| {
-            u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX)
-        };
-        let now = elapsed(self.start);
+        let now = u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX);
         let began = self.began.load(Ordering::Acquire);
         let over = u128::from(now.saturating_sub(began)) >= self.window.as_millis();
-        let full = self.keys.load(Ordering::Relaxed) > self.tables[0].len() as u64 / FULL_SHARE;
-        if !(over || full)
-            || self
-                .began
-                .compare_exchange(
-                    began,
-                    now.max(began + 1),
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                )
-                .is_err()
-        {
+        let full = self.keys.load(Ordering::Relaxed) > self.even.len() as u64;
+        if !(over || full) {
             return;
         }
-        let period = self.period.load(Ordering::Acquire);
-        let [even, odd] = &self.tables;
-        let next = if period & 1 == 0 { odd } else { even };
-        for counter in next {
-            counter.store(0, Ordering::Relaxed);
+        // The new beginning differs from the old one, so that only one thread succeeds.
+        if self.began.compare_exchange(began, now.max(began + 1), Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        let windows = self.windows.load(Ordering::Acquire);
+        let next = if windows % 2 == 0 { &self.odd } else { &self.even };
+        for bucket in next {
+            bucket.store(0, Ordering::Relaxed);
         }
         self.keys.store(0, Ordering::Relaxed);
-        self.period.store(period + 1, Ordering::Release);
+        self.windows.store(windows + 1, Ordering::Release);
     }
 }
 
@@ -145,16 +126,28 @@ impl AdmissionPolicy for Sketch {
     fn observe(&self, key: &CacheKey) -> Decision {
         let primary = u128::from_le_bytes(key.primary_bin());
         let variance = key.variance_bin().map_or(0, u128::from_le_bytes);
-        self.observe_at(primary ^ variance.rotate_left(32), Instant::now())
+        self.observe_at(primary ^ variance.rotate_left(64), Instant::now())
     }
 }
 
-/// The counters of a key: independent cuts of its hash.
-fn places(hash: u128, counters: usize) -> [usize; COUNTERS] {
-    let mask = counters - 1;
-    [
-        hash as usize & mask,
-        (hash >> 42) as usize & mask,
-        (hash >> 84) as usize & mask,
-    ]
+/// The word of a key; tables have a power of two of them.
+fn bucket(table: &[AtomicU64], hash: u128) -> Option<&AtomicU64> {
+    table.get(hash as usize & (table.len() - 1))
+}
+
+/// How often a tag was counted in a word.
+fn count_of(word: u64, tag: u64) -> u32 {
+    let keys = (0..KEYS_PER_BUCKET).map(|place| word >> (place * KEY_BITS));
+    keys.filter(|key| key & COUNT > 0 && key & TAG == tag).map(|key| (key & COUNT) as u32).next().unwrap_or(0)
+}
+
+/// The word with one more for a tag; a new tag pushes the oldest out.
+fn count(word: u64, tag: u64) -> u64 {
+    for place in 0..KEYS_PER_BUCKET {
+        let key = word >> (place * KEY_BITS);
+        if key & COUNT > 0 && key & TAG == tag {
+            return if key & COUNT == COUNT { word } else { word + (1 << (place * KEY_BITS)) };
+        }
+    }
+    word << KEY_BITS | tag | 1
 }

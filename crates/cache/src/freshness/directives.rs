@@ -39,9 +39,7 @@ impl Directives {
     /// Takes one directive in. Numbers: the smallest wins where a directive is repeated, and one that cannot be read is 0, so
     /// that a broken answer is stale rather than cached for too long.
     fn take(&mut self, name: &str, number: impl FnOnce() -> u32) {
-        let least = |slot: &mut Option<u32>, value: u32| {
-            *slot = Some(slot.map_or(value, |old| old.min(value)))
-        };
+        let least = |slot: &mut Option<u32>, value: u32| *slot = Some(slot.map_or(value, |old| old.min(value)));
         match name {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
@@ -82,9 +80,7 @@ fn general(headers: &HeaderMap) -> Directives {
                 continue;
             };
             let name = name.to_ascii_lowercase();
-            directives.take(&name, || {
-                seconds(unquote(argument.strip_prefix(b"=").unwrap_or_default()))
-            });
+            directives.take(&name, || seconds(unquote(argument.strip_prefix(b"=").unwrap_or_default())));
         }
     }
     directives
@@ -95,17 +91,12 @@ pub(super) fn seconds(digits: &[u8]) -> u32 {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return 0;
     }
-    let parsed = str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse::<u32>().ok());
+    let parsed = str::from_utf8(digits).ok().and_then(|text| text.parse::<u32>().ok());
     parsed.map_or(MOST_SECONDS, |number| number.min(MOST_SECONDS))
 }
 
 fn unquote(argument: &[u8]) -> &[u8] {
-    argument
-        .strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or(argument)
+    argument.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(argument)
 }
 
 /// Splits a list outside of quoted strings and trims the items.
@@ -136,10 +127,7 @@ fn targeted(headers: &HeaderMap) -> Option<Directives> {
             members.push((name, item));
         }
     }
-    let mut directives = Directives {
-        present: !members.is_empty(),
-        ..Directives::default()
-    };
+    let mut directives = Directives { present: !members.is_empty(), ..Directives::default() };
     for (name, item) in &members {
         match item {
             Item::No => {}
@@ -163,14 +151,10 @@ fn dictionary_member(member: &[u8]) -> Option<(String, Item)> {
     if !member.starts_with(bare) {
         return None;
     }
-    let equals = bare
-        .iter()
-        .position(|byte| *byte == b'=')
-        .unwrap_or(bare.len());
+    let equals = bare.iter().position(|byte| *byte == b'=').unwrap_or(bare.len());
     let (name, value) = bare.split_at(equals);
     let first = *name.first()?;
-    let legal =
-        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(byte);
+    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(byte);
     if !(first.is_ascii_lowercase() || first == b'*') || !name.iter().all(legal) {
         return None;
     }
@@ -208,12 +192,9 @@ fn number(digits: &[u8], negative: bool) -> Option<Item> {
         return None;
     }
     if digits.iter().all(u8::is_ascii_digit) {
-        return (digits.len() <= 15)
-            .then(|| Item::Integer(if negative { 0 } else { seconds(digits) }));
+        return (digits.len() <= 15).then(|| Item::Integer(if negative { 0 } else { seconds(digits) }));
     }
     let mut halves = digits.split(|byte| *byte == b'.');
-    let fine = |half: Option<&[u8]>| {
-        half.is_some_and(|half| !half.is_empty() && half.iter().all(u8::is_ascii_digit))
-    };
+    let fine = |half: Option<&[u8]>| half.is_some_and(|half| !half.is_empty() && half.iter().all(u8::is_ascii_digit));
     (fine(halves.next()) && fine(halves.next()) && halves.next().is_none()).then_some(Item::Other)
 }

@@ -18,12 +18,8 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 /// Fields of the stored representation that a 304 must not change (RFC 9111 section 3.2).
-const OF_THE_BODY: [HeaderName; 4] = [
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::CONTENT_RANGE,
-];
+const OF_THE_BODY: [HeaderName; 4] =
+    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_RANGE];
 
 /// Removes the fields that concern one connection only, and those that `Connection` names.
 pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
@@ -38,10 +34,7 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
 
 /// Fields that `Connection` names. An origin cannot take away what frames or describes the message itself.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
@@ -58,8 +51,7 @@ pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Resp
     merged.remove_header(&header::AGE);
     let skip = nominated(&not_modified.headers);
     for name in not_modified.headers.keys() {
-        if OF_THE_BODY.contains(name) || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name)
-        {
+        if OF_THE_BODY.contains(name) || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name) {
             continue;
         }
         merged.remove_header(name);

@@ -143,9 +143,8 @@ impl Refusal {
 const STORABLE: [u16; 8] = [200, 203, 204, 300, 301, 308, 404, 410];
 
 /// Statuses whose caching requirements are understood, for `must-understand` (RFC 9111 section 5.2.2.3).
-const UNDERSTOOD: [u16; 19] = [
-    200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 502, 503, 504,
-];
+const UNDERSTOOD: [u16; 19] =
+    [200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 502, 503, 504];
 
 /// Decides whether an answer is stored and for how long. Pure.
 #[must_use]
@@ -160,17 +159,12 @@ pub fn judge(exchange: &Exchange<'_>, policy: &Policy) -> Verdict {
 /// (`content-refresh`, policy language 4.4).
 #[must_use]
 pub fn must_refresh(meta: &CacheMeta, since: u64) -> bool {
-    let validated = meta
-        .updated()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let validated = meta.updated().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     validated.as_secs() < since
 }
 
 fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal> {
-    let caching = policy
-        .caching
-        .unwrap_or(Caching::Honor(whole_seconds(policy.default_max_age)));
+    let caching = policy.caching.unwrap_or(Caching::Honor(whole_seconds(policy.default_max_age)));
     if matches!(caching, Caching::NoStore | Caching::Bypass) {
         return Err(Refusal::Policy);
     }
@@ -179,17 +173,9 @@ fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal>
     let (directives, source) = Directives::of(headers);
     let fixed = matches!(caching, Caching::Fixed(_));
     if !fixed {
-        check_directives(
-            &directives,
-            source,
-            headers,
-            exchange.response.status,
-            caching,
-        )?;
+        check_directives(&directives, source, headers, exchange.response.status, caching)?;
     }
-    if exchange.request_headers.contains_key(header::AUTHORIZATION)
-        && !allows_authorized(&directives)
-    {
+    if exchange.request_headers.contains_key(header::AUTHORIZATION) && !allows_authorized(&directives) {
         return Err(Refusal::Authorization);
     }
     let lifetime = lifetime(exchange, &directives, source, caching, policy)?;
@@ -201,8 +187,7 @@ fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal>
         SetCookie::Strip => true,
         SetCookie::Store => false,
     };
-    let validator =
-        headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
+    let validator = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     if lifetime.seconds == 0 && !validator {
         return Err(Refusal::Stale);
     }
@@ -220,27 +205,19 @@ fn check_message(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Refusal
     if exchange.request_method != Method::GET && exchange.request_method != Method::HEAD {
         return Err(Refusal::Method);
     }
-    if response.status == StatusCode::PARTIAL_CONTENT
-        || response.headers.contains_key(header::CONTENT_RANGE)
-    {
+    if response.status == StatusCode::PARTIAL_CONTENT || response.headers.contains_key(header::CONTENT_RANGE) {
         return Err(Refusal::Partial);
     }
     if response.status.is_informational() || response.status == StatusCode::NOT_MODIFIED {
         return Err(Refusal::Status);
     }
-    let any_star = |value: &http::HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|name| name.trim_ascii() == b"*")
-    };
+    let any_star =
+        |value: &http::HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"*");
     if response.headers.get_all(header::VARY).iter().any(any_star) {
         return Err(Refusal::Vary);
     }
-    let declared = response
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > policy.max_object) {
         return Err(Refusal::TooLarge);
     }
@@ -271,10 +248,8 @@ fn check_directives(
         return Err(Refusal::NoCache);
     }
     // The ancestor of Cache-Control counts only where that is absent.
-    let pragma = headers
-        .get_all(header::PRAGMA)
-        .iter()
-        .any(|value| value.as_bytes().to_ascii_lowercase() == b"no-cache");
+    let pragma =
+        headers.get_all(header::PRAGMA).iter().any(|value| value.as_bytes().to_ascii_lowercase() == b"no-cache");
     if source == Source::General && !directives.present && pragma {
         return Err(Refusal::NoCache);
     }
@@ -320,24 +295,16 @@ fn lifetime(
     if let Caching::Fixed(seconds) = caching {
         let redirect = matches!(status, 302 | 307) && explicit.is_some();
         return if redirect || STORABLE.contains(&status) {
-            Ok(Lifetime {
-                seconds,
-                explicit: false,
-            })
+            Ok(Lifetime { seconds, explicit: false })
         } else {
             Err(Refusal::Status)
         };
     }
     if let Some(seconds) = explicit {
-        return Ok(Lifetime {
-            seconds,
-            explicit: true,
-        });
+        return Ok(Lifetime { seconds, explicit: true });
     }
     let fallback = match caching {
-        Caching::Honor(seconds) | Caching::HonorCc(seconds) | Caching::HonorExpires(seconds) => {
-            seconds
-        }
+        Caching::Honor(seconds) | Caching::HonorCc(seconds) | Caching::HonorExpires(seconds) => seconds,
         Caching::NoStore | Caching::Bypass | Caching::Fixed(_) => 0,
     };
     if !STORABLE.contains(&status) {
@@ -346,10 +313,7 @@ fn lifetime(
     if policy.caching.is_none() {
         check_default(exchange, fallback)?;
     }
-    Ok(Lifetime {
-        seconds: fallback,
-        explicit: false,
-    })
+    Ok(Lifetime { seconds: fallback, explicit: false })
 }
 
 /// The default lifetime is for a 200 to a request without `Authorization`, and not at all when it is zero.
@@ -376,10 +340,7 @@ fn expires_lifetime(headers: &HeaderMap, response_time: SystemTime) -> Option<u3
     let Some(expires) = http_date(first) else {
         return Some(0);
     };
-    let date = headers
-        .get(header::DATE)
-        .and_then(http_date)
-        .unwrap_or(response_time);
+    let date = headers.get(header::DATE).and_then(http_date).unwrap_or(response_time);
     Some(expires.duration_since(date).map_or(0, whole_seconds))
 }
 
@@ -390,12 +351,10 @@ fn http_date(value: &http::HeaderValue) -> Option<SystemTime> {
 /// How old the answer already is (RFC 9111 section 4.2.3).
 fn current_age(exchange: &Exchange<'_>) -> Duration {
     let headers = &exchange.response.headers;
-    let since =
-        |later: SystemTime, earlier: SystemTime| later.duration_since(earlier).unwrap_or_default();
+    let since = |later: SystemTime, earlier: SystemTime| later.duration_since(earlier).unwrap_or_default();
     let date = headers.get(header::DATE).and_then(http_date);
-    let apparent = date.map_or(Duration::ZERO, |date| {
-        Duration::from_secs(since(exchange.response_time, date).as_secs())
-    });
+    let apparent =
+        date.map_or(Duration::ZERO, |date| Duration::from_secs(since(exchange.response_time, date).as_secs()));
     let delay = since(exchange.response_time, exchange.request_time);
     let corrected = age_value(headers) + delay;
     apparent.max(corrected) + since(exchange.now, exchange.response_time)
@@ -403,12 +362,8 @@ fn current_age(exchange: &Exchange<'_>) -> Duration {
 
 /// The first `Age`; what is no number does not count (RFC 9111 section 5.1).
 fn age_value(headers: &HeaderMap) -> Duration {
-    let first = headers
-        .get(header::AGE)
-        .and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
-    Duration::from_secs(first.map_or(0, |digits| {
-        u64::from(directives::seconds(digits.trim_ascii()))
-    }))
+    let first = headers.get(header::AGE).and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
+    Duration::from_secs(first.map_or(0, |digits| u64::from(directives::seconds(digits.trim_ascii()))))
 }
 
 fn meta(
@@ -423,17 +378,12 @@ fn meta(
     let age = current_age(exchange);
     let epoch = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     let counted_from = if fixed { now } else { epoch };
-    let fresh_until = counted_from
-        .checked_add(Duration::from_secs(lifetime.seconds.into()))
-        .unwrap_or(now);
-    let strict =
-        directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
+    let fresh_until = counted_from.checked_add(Duration::from_secs(lifetime.seconds.into())).unwrap_or(now);
+    let strict = directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
     let (while_revalidate, if_error) = if strict {
         (0, 0)
     } else {
-        let if_error = directives
-            .stale_if_error
-            .unwrap_or_else(|| whole_seconds(policy.max_stale));
+        let if_error = directives.stale_if_error.unwrap_or_else(|| whole_seconds(policy.max_stale));
         (directives.stale_while_revalidate.unwrap_or(0), if_error)
     };
     let mut meta = CacheMeta::new(fresh_until, now, while_revalidate, if_error, stored);

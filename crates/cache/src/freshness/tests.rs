@@ -1,1 +1,428 @@
+use std::time::{Duration, SystemTime};
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proptest::prelude::*;
+
+use super::*;
+
+/// The time of every answer below; its `Date` is `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn now() -> SystemTime {
+    httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap()
+}
+
+/// `name: value` lines.
+fn lines(text: &str) -> Vec<(String, String)> {
+    let pair = |line: &str| line.trim().split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    text.lines().filter_map(pair).collect()
+}
+
+fn response(status: u16, text: &str) -> ResponseHeader {
+    let mut header = ResponseHeader::build(status, None).unwrap();
+    for (name, value) in lines(text) {
+        header.append_header(name, value).unwrap();
+    }
+    header
+}
+
+fn request(text: &str) -> HeaderMap {
+    let parse = |(name, value): (String, String)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(&value).unwrap())
+    };
+    lines(text).into_iter().map(parse).collect()
+}
+
+/// `word word` over the contract's defaults: a caching type with its value, `default N`, `cookie strip|store`.
+fn policy(words: &str) -> Policy {
+    let mut policy = Policy {
+        caching: None,
+        default_max_age: Duration::from_secs(604_800),
+        set_cookie: SetCookie::Refuse,
+        max_stale: Duration::from_secs(120),
+        max_object: 1000,
+    };
+    let words: Vec<&str> = words.split_whitespace().collect();
+    for pair in words.chunks(2) {
+        let seconds = || pair[1].parse().unwrap();
+        match pair[0] {
+            "no-store" => policy.caching = Some(Caching::NoStore),
+            "bypass" => policy.caching = Some(Caching::Bypass),
+            "fixed" => policy.caching = Some(Caching::Fixed(seconds())),
+            "honor" => policy.caching = Some(Caching::Honor(seconds())),
+            "honor-cc" => policy.caching = Some(Caching::HonorCc(seconds())),
+            "honor-expires" => policy.caching = Some(Caching::HonorExpires(seconds())),
+            "default" => policy.default_max_age = Duration::from_secs(seconds().into()),
+            "cookie" => policy.set_cookie = if pair[1] == "strip" { SetCookie::Strip } else { SetCookie::Store },
+            other => panic!("unknown word {other}"),
+        }
+    }
+    policy
+}
+
+/// `seconds fresh`, followed by ` swr sie` where those are not 0 and 120; or the refusal.
+fn told(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Refuse(refusal) => refusal.as_str().to_owned(),
+        Verdict::Store(meta) => {
+            let fresh = match meta.fresh_until().duration_since(now()) {
+                Ok(left) => left.as_secs() as i64,
+                Err(since) => -(since.duration().as_secs() as i64),
+            };
+            match (meta.stale_while_revalidate_sec(), meta.stale_if_error_sec()) {
+                (0, 120) => fresh.to_string(),
+                (swr, sie) => format!("{fresh} {swr} {sie}"),
+            }
+        }
+    }
+}
+
+fn decide(words: &str, request_text: &str, status: u16, response_text: &str) -> String {
+    let method = if request_text.starts_with("POST") { Method::POST } else { Method::GET };
+    let (headers, answer) = (request(request_text), response(status, response_text));
+    let exchange = Exchange {
+        request_method: &method,
+        request_headers: &headers,
+        response: &answer,
+        request_time: now(),
+        response_time: now(),
+        now: now(),
+    };
+    told(&judge(&exchange, &policy(words)))
+}
+
+const AUTH: &str = "authorization: Basic eA==";
+const LATER: &str = "expires: Sun, 06 Nov 1994 08:50:37 GMT";
+const PAST: &str = "expires: Sun, 06 Nov 1994 08:48:37 GMT";
+const DATE: &str = "date: Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn check(table: &[(&str, &str, u16, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (policy, request, status, response, expected) in table {
+        let got = decide(policy, request, *status, response);
+        if got != *expected {
+            wrong.push(format!("[{policy}] [{request}] {status} [{response}]: expected {expected}, got {got}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn cache_control_is_read_to_the_letter() {
+    check(&[
+        ("", "", 200, "cache-control: max-age=60", "60"),
+        ("", "", 200, "Cache-Control: MAX-AGE=60", "60"),
+        ("", "", 200, "cache-control: max-age=\"60\"", "60"),
+        ("", "", 200, "cache-control: max-age='60'", "stale"),
+        ("", "", 200, "cache-control: max-age=60, max-age=10", "10"),
+        ("", "", 200, "cache-control: max-age=10\ncache-control: max-age=60", "10"),
+        ("", "", 200, "cache-control: max-age=60, s-maxage=10", "10 0 0"),
+        ("", "", 200, "cache-control: s-maxage=60, max-age=0", "60 0 0"),
+        ("", "", 200, "cache-control: max-age=abc", "stale"),
+        ("", "", 200, "cache-control: max-age=6o", "stale"),
+        ("", "", 200, "cache-control: max-age=-1", "stale"),
+        ("", "", 200, "cache-control: max-age=1.5", "stale"),
+        ("", "", 200, "cache-control: max-age=", "stale"),
+        ("", "", 200, "cache-control: max-age", "stale"),
+        ("", "", 200, "cache-control: max-age= 60", "stale"),
+        ("default 0", "", 200, "cache-control: max-age =60", "no-freshness"),
+        ("", "", 200, "cache-control: max-age=99999999999999999999", "2147483647"),
+        ("", "", 200, "cache-control: a=\"b, max-age=7\", max-age=60", "60"),
+        ("", "", 200, "cache-control: a=\"b\\\", max-age=7\", max-age=60", "60"),
+        ("default 0", "", 200, "cache-control: x-max-age=60", "no-freshness"),
+        ("", "", 200, "cache-control: ,, max-age=60 ,", "60"),
+        ("", "", 200, "cache-control: no-store", "no-store"),
+        ("", "", 200, "cache-control: No-Store, max-age=60", "no-store"),
+        ("", "", 200, "cache-control: no-store=\"x\", max-age=60", "no-store"),
+        ("", "", 200, "cache-control: no-cache, max-age=60", "no-cache"),
+        ("", "", 200, "cache-control: no-cache=\"set-cookie\", max-age=60", "no-cache"),
+        ("", "", 200, "cache-control: private, max-age=60", "private"),
+        ("", "", 200, "cache-control: private=\"x\", max-age=60", "private"),
+        ("", "", 200, "cache-control: private, s-maxage=60", "private"),
+        ("", "", 200, "pragma: no-cache", "no-cache"),
+        ("", "", 200, "pragma: no-cache\ncache-control: max-age=60", "60"),
+        ("", "", 200, "cache-control: max-age=0", "stale"),
+        ("", "", 200, "cache-control: max-age=0\netag: \"a\"", "0"),
+        ("", "", 200, "cache-control: max-age=0\nlast-modified: Sun, 06 Nov 1994 08:49:37 GMT", "0"),
+        ("", "", 200, "cache-control: no-store, must-understand, max-age=60", "60"),
+        ("", "", 299, "cache-control: must-understand, max-age=60", "status"),
+    ]);
+}
+
+#[test]
+fn stale_windows_follow_the_answer_and_end_at_must_revalidate() {
+    check(&[
+        ("", "", 200, "cache-control: max-age=60, must-revalidate", "60 0 0"),
+        ("", "", 200, "cache-control: max-age=60, proxy-revalidate", "60 0 0"),
+        ("", "", 200, "cache-control: max-age=60, must-revalidate, stale-if-error=9", "60 0 0"),
+        ("", "", 200, "cache-control: max-age=60, stale-while-revalidate=9", "60 9 120"),
+        ("", "", 200, "cache-control: max-age=60, stale-if-error=9", "60 0 9"),
+        ("", "", 200, "cache-control: max-age=60, stale-if-error=0", "60 0 0"),
+        ("", "", 200, "cache-control: max-age=60, stale-while-revalidate=x", "60"),
+        ("", "", 200, "cache-control: s-maxage=60, stale-while-revalidate=9, stale-if-error=9", "60 0 0"),
+        ("fixed 30", "", 200, "cache-control: max-age=60, must-revalidate", "30 0 0"),
+    ]);
+}
+
+#[test]
+fn expires_is_measured_from_date_and_anything_odd_is_stale() {
+    let far = "date: Sun, 06 Nov 1994 08:49:27 GMT";
+    check(&[
+        ("", "", 200, LATER, "60"),
+        ("", "", 200, &format!("{LATER}\n{DATE}"), "60"),
+        // 70 s of lifetime counted from a Date 10 s ago.
+        ("", "", 200, &format!("{LATER}\n{far}"), "60"),
+        ("", "", 200, PAST, "stale"),
+        ("", "", 200, &format!("{PAST}\netag: \"a\""), "0"),
+        ("", "", 200, "expires: 0", "stale"),
+        ("", "", 200, "expires: -1", "stale"),
+        ("", "", 200, "expires: tomorrow", "stale"),
+        ("", "", 200, &format!("{LATER}\n{PAST}"), "stale"),
+        ("", "", 200, &format!("{LATER}\n{LATER}"), "60"),
+        ("", "", 200, &format!("{LATER}\ncache-control: max-age=5"), "5"),
+        ("", "", 200, &format!("{PAST}\ncache-control: max-age=5"), "5"),
+        ("", "", 200, &format!("{LATER}\ncache-control: public"), "60"),
+        ("", "", 200, &format!("{LATER}\ncache-control: max-age=x"), "stale"),
+        ("", "", 200, "expires: Sunday, 06-Nov-94 08:50:37 GMT", "60"),
+    ]);
+}
+
+#[test]
+fn the_default_lifetime_is_for_plain_answers_only() {
+    check(&[
+        ("", "", 200, "", "604800"),
+        ("", "", 200, "cache-control: public", "604800"),
+        ("", "", 200, "last-modified: Sun, 06 Nov 1994 08:49:37 GMT", "604800"),
+        ("default 0", "", 200, "", "no-freshness"),
+        ("", AUTH, 200, "", "authorization"),
+        ("", AUTH, 200, "cache-control: public", "authorization"),
+        ("", "", 200, "set-cookie: a=1", "set-cookie"),
+        ("cookie store", "", 200, "set-cookie: a=1", "set-cookie"),
+        ("", "", 404, "", "no-freshness"),
+        ("", "", 301, "", "no-freshness"),
+        ("", "", 500, "", "no-freshness"),
+        ("", "POST", 200, "", "method"),
+    ]);
+}
+
+#[test]
+fn every_final_status_is_stored_with_explicit_freshness_and_parts_never() {
+    check(&[
+        ("", "", 201, "cache-control: max-age=60", "60"),
+        ("", "", 302, "cache-control: max-age=60", "60"),
+        ("", "", 307, LATER, "60"),
+        ("", "", 404, "cache-control: max-age=60", "60"),
+        ("", "", 503, "cache-control: max-age=60", "60"),
+        ("", "", 599, "cache-control: max-age=60", "60"),
+        ("", "", 206, "cache-control: max-age=60", "partial"),
+        ("", "", 200, "cache-control: max-age=60\ncontent-range: bytes 0-1/2", "partial"),
+        ("", "", 416, "cache-control: max-age=60\ncontent-range: bytes */2", "partial"),
+        ("", "", 304, "cache-control: max-age=60", "status"),
+        ("", "", 103, "cache-control: max-age=60", "status"),
+        ("", "", 200, "cache-control: max-age=60\nvary: *", "vary"),
+        ("", "", 200, "cache-control: max-age=60\nvary: accept, *", "vary"),
+        ("fixed 9", "", 200, "vary: *", "vary"),
+        ("", "", 200, "cache-control: max-age=60\ncontent-length: 1000", "60"),
+        ("", "", 200, "cache-control: max-age=60\ncontent-length: 1001", "too-large"),
+    ]);
+}
+
+#[test]
+fn credentials_and_cookies_are_stored_only_when_the_origin_or_the_operator_says_so() {
+    check(&[
+        ("", AUTH, 200, "cache-control: max-age=60", "authorization"),
+        ("", AUTH, 200, LATER, "authorization"),
+        ("", AUTH, 200, "cache-control: max-age=60, public", "60"),
+        ("", AUTH, 200, "cache-control: max-age=60, must-revalidate", "60 0 0"),
+        ("", AUTH, 200, "cache-control: s-maxage=60", "60 0 0"),
+        ("fixed 9", AUTH, 200, "cache-control: max-age=60", "authorization"),
+        ("", "", 200, "cache-control: max-age=60\nset-cookie: a=1", "set-cookie"),
+        ("cookie strip", "", 200, "cache-control: max-age=60\nset-cookie: a=1", "60"),
+        ("cookie store", "", 200, "cache-control: max-age=60\nset-cookie: a=1", "60"),
+        ("honor 30", "", 200, "set-cookie: a=1", "set-cookie"),
+        ("cookie store honor 30", "", 200, "set-cookie: a=1", "set-cookie"),
+        ("fixed 9", "", 200, "set-cookie: a=1", "9"),
+    ]);
+}
+
+#[test]
+fn the_caching_behaviour_decides_what_counts() {
+    let both = format!("{LATER}\ncache-control: max-age=5");
+    check(&[
+        ("no-store 0", "", 200, "cache-control: max-age=60", "policy"),
+        ("bypass 0", "", 200, "cache-control: max-age=60", "policy"),
+        ("fixed 9", "", 200, "cache-control: max-age=60", "9"),
+        ("fixed 9", "", 200, "cache-control: no-store", "9"),
+        ("fixed 9", "", 200, "cache-control: private, no-cache", "9"),
+        ("fixed 9", "", 200, "age: 100\ncache-control: max-age=1", "9"),
+        ("fixed 9", "", 404, "", "9"),
+        ("fixed 9", "", 503, "", "status"),
+        ("fixed 9", "", 503, "cache-control: max-age=60", "status"),
+        ("fixed 9", "", 403, "", "status"),
+        ("fixed 9", "", 302, "", "status"),
+        ("fixed 9", "", 302, "cache-control: max-age=60", "9"),
+        ("fixed 0", "", 200, "", "stale"),
+        ("fixed 0", "", 200, "etag: \"a\"", "0"),
+        ("honor 30", "", 200, "", "30"),
+        ("honor 30", "", 410, "", "30"),
+        ("honor 30", "", 500, "", "no-freshness"),
+        ("honor 30", "", 302, "", "no-freshness"),
+        ("honor 30", "", 200, &both, "5"),
+        ("honor 30", "", 200, LATER, "60"),
+        ("honor 30", "", 200, "cache-control: no-cache", "no-cache"),
+        ("honor 0", "", 200, "", "stale"),
+        ("honor-cc 30", "", 200, LATER, "30"),
+        ("honor-cc 30", "", 200, &both, "5"),
+        ("honor-cc 30", "", 200, "cache-control: no-store", "no-store"),
+        ("honor-expires 30", "", 200, &both, "60"),
+        ("honor-expires 30", "", 200, "cache-control: max-age=5", "30"),
+        ("honor-expires 30", "", 200, PAST, "stale"),
+        ("honor-expires 30", "", 200, "expires: -1\netag: \"a\"", "stale"),
+        ("honor-expires 30", "", 200, "cache-control: no-cache", "30"),
+        ("honor-expires 30", "", 200, "cache-control: private", "private"),
+    ]);
+}
+
+#[test]
+fn cdn_cache_control_speaks_alone_when_it_is_well_formed() {
+    check(&[
+        ("", "", 200, "cdn-cache-control: max-age=60\ncache-control: no-store", "60"),
+        ("", "", 200, "cdn-cache-control: no-store\ncache-control: max-age=60", "no-store"),
+        ("", "", 200, "cdn-cache-control: private\ncache-control: max-age=60", "private"),
+        ("", "", 200, "cdn-cache-control: max-age=60;x=1, foo=\"a, b\"\ncache-control: max-age=5", "60"),
+        ("", "", 200, "cdn-cache-control: max-age=60, max-age=70", "70"),
+        ("", "", 200, "cdn-cache-control: no-store=?0, max-age=60", "60"),
+        ("", "", 200, &format!("cdn-cache-control: foo\n{LATER}"), "604800"),
+        ("", "", 200, "cdn-cache-control: Max-Age=60\ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: max-age=60,\ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: max-age==60\ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: &&\ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: \ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: max-age=60 \ncache-control: max-age=5", "60"),
+        ("", "", 200, "cdn-cache-control: max-age=abc\ncache-control: max-age=5", "stale"),
+        ("", "", 200, "cdn-cache-control: max-age=-60\ncache-control: max-age=5", "stale"),
+        ("", "", 200, "cdn-cache-control: max-age=60, must-revalidate", "60 0 0"),
+    ]);
+}
+
+#[test]
+fn age_on_arrival_shortens_what_is_left_and_shows() {
+    // (headers, seconds the request took, seconds since the answer, seconds left of 100, age)
+    let table: &[(&str, u64, u64, i64, u64)] = &[
+        ("", 0, 0, 100, 0),
+        ("age: 30", 0, 0, 70, 30),
+        ("age: 30", 2, 0, 68, 32),
+        ("age: 30", 2, 5, 63, 37),
+        ("age: 30\nage: 10", 0, 0, 70, 30),
+        ("age: 30, 10", 0, 0, 70, 30),
+        ("age: x", 0, 0, 100, 0),
+        ("age: -5", 0, 0, 100, 0),
+        ("age: 3.5", 0, 0, 100, 0),
+        ("age: 200", 0, 0, -100, 200),
+        ("date: Sun, 06 Nov 1994 08:49:27 GMT", 0, 0, 90, 10),
+        ("date: Sun, 06 Nov 1994 08:49:27 GMT\nage: 30", 0, 0, 70, 30),
+        ("date: Sun, 06 Nov 1994 08:49:27 GMT\nage: 3", 0, 0, 90, 10),
+        ("date: Sun, 06 Nov 1994 08:50:27 GMT", 0, 0, 100, 0),
+        ("date: yesterday", 0, 0, 100, 0),
+    ];
+    for (text, took, since, left, age) in table {
+        let answer = response(200, &format!("cache-control: max-age=100\n{text}"));
+        let seconds = |n: &u64| Duration::from_secs(*n);
+        let exchange = Exchange {
+            request_method: &Method::GET,
+            request_headers: &HeaderMap::new(),
+            response: &answer,
+            request_time: now() - seconds(took),
+            response_time: now(),
+            now: now() + seconds(since),
+        };
+        let Verdict::Store(meta) = judge(&exchange, &policy("")) else { panic!("{text}: refused") };
+        let (until, now) = (meta.fresh_until(), exchange.now);
+        let got_left =
+            until.duration_since(now).map_or_else(|e| -(e.duration().as_secs() as i64), |d| d.as_secs() as i64);
+        let got_age = now.duration_since(meta.epoch()).unwrap().as_secs();
+        assert_eq!((got_left, got_age), (*left, *age), "{text}, took {took}, {since} ago");
+    }
+}
+
+#[test]
+fn what_is_stored_has_no_field_of_a_connection_and_no_stripped_cookie() {
+    let answer = response(
+        200,
+        "cache-control: max-age=60\nconnection: x-one, X-Two, close, content-length\nx-one: 1\nx-two: 2\nx-three: 3\n\
+         keep-alive: timeout=5\nproxy-authenticate: Basic\ntransfer-encoding: chunked\ntrailer: x\nte: trailers\nupgrade: h2c\n\
+         content-length: 4\nset-cookie: a=1\nset-cookie: b=2",
+    );
+    let exchange = Exchange {
+        request_method: &Method::GET,
+        request_headers: &HeaderMap::new(),
+        response: &answer,
+        request_time: now(),
+        response_time: now(),
+        now: now(),
+    };
+    let Verdict::Store(meta) = judge(&exchange, &policy("cookie strip")) else { panic!("refused") };
+    let mut names: Vec<&str> = meta.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["cache-control", "content-length", "x-three"]);
+}
+
+#[test]
+fn a_304_updates_every_field_but_those_of_the_body_and_the_connection() {
+    let stored = response(
+        200,
+        "etag: \"a\"\nx-kept: 1\nx-new: old\nage: 50\ncontent-length: 4\ncontent-type: text/plain\ncontent-encoding: br",
+    );
+    let update = response(
+        304,
+        "etag: \"b\"\nx-new: 1\nx-new: 2\ncontent-length: 0\ncontent-type: x/y\ncontent-encoding: gzip\ncontent-range: bytes 0-1/2\n\
+         connection: x-hop\nx-hop: 1\nkeep-alive: 3\ncache-control: max-age=9",
+    );
+    let merged = merge_304(&stored, &update);
+    let mut got: Vec<String> = merged.headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+    got.sort_unstable();
+    let expected = [
+        "cache-control: max-age=9",
+        "content-encoding: br",
+        "content-length: 4",
+        "content-type: text/plain",
+        "etag: \"b\"",
+        "x-kept: 1",
+        "x-new: 1",
+        "x-new: 2",
+    ];
+    assert_eq!((merged.status.as_u16(), got.as_slice()), (200, expected.map(str::to_owned).as_slice()));
+}
+
+#[test]
+fn a_refresh_is_due_for_what_was_validated_before_the_time() {
+    let at = |seconds: u64| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        CacheMeta::new(time, time, 0, 0, response(200, ""))
+    };
+    for (validated, since, due) in [(99, 100, true), (100, 100, false), (101, 100, false), (5, 0, false)] {
+        assert_eq!(must_refresh(&at(validated), since), due, "validated at {validated}, refresh since {since}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_header_panics_and_nothing_private_is_stored(value in "[ -~]{0,40}", cdn in "[ -~]{0,40}") {
+        let mut answer = response(200, "cache-control: private");
+        answer.append_header("cache-control", value).unwrap();
+        let private = decide_on(&answer);
+        prop_assert!(matches!(private, Verdict::Refuse(_)));
+        answer.append_header("cdn-cache-control", cdn).unwrap();
+        let _ = decide_on(&answer);
+    }
+}
+
+fn decide_on(answer: &ResponseHeader) -> Verdict {
+    let exchange = Exchange {
+        request_method: &Method::GET,
+        request_headers: &HeaderMap::new(),
+        response: answer,
+        request_time: now(),
+        response_time: now(),
+        now: now(),
+    };
+    judge(&exchange, &policy(""))
+}

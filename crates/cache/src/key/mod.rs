@@ -29,12 +29,7 @@ pub struct Parts<'a> {
 /// and [`crate::Store`] compares the whole key on a hit anyway.
 #[must_use]
 pub fn build(parts: &Parts<'_>) -> CacheKey {
-    let fields = [
-        parts.scheme.as_bytes(),
-        parts.host_component.as_bytes(),
-        parts.path.as_bytes(),
-        parts.query,
-    ];
+    let fields = [parts.scheme.as_bytes(), parts.host_component.as_bytes(), parts.path.as_bytes(), parts.query];
     let size = fields.iter().map(|field| field.len() + LENGTH_BYTES).sum();
     let mut primary = Vec::with_capacity(size);
     for field in fields {

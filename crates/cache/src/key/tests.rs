@@ -4,12 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn key(scheme: &str, host: &str, path: &str, query: &[u8]) -> CacheKey {
-    build(&Parts {
-        scheme,
-        host_component: host,
-        path,
-        query,
-    })
+    build(&Parts { scheme, host_component: host, path, query })
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    IF_RANGE, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, LAST_MODIFIED,
+    RANGE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -30,10 +30,8 @@ pub fn filter(request: &RequestHeader, response: &mut ResponseHeader) -> RangeTy
     if response.status != StatusCode::OK {
         return RangeType::None;
     }
-    let Some(length) = response
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
+    let Some(length) =
+        response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
     else {
         return RangeType::None;
     };
@@ -86,21 +84,14 @@ fn wanted<'a>(request: &'a RequestHeader, response: &ResponseHeader) -> Option<&
 fn holds(condition: &HeaderValue, headers: &HeaderMap) -> bool {
     let condition = condition.as_bytes().trim_ascii();
     if condition.starts_with(b"\"") {
-        return headers
-            .get(ETAG)
-            .is_some_and(|etag| etag.as_bytes().trim_ascii() == condition);
+        return headers.get(ETAG).is_some_and(|etag| etag.as_bytes().trim_ascii() == condition);
     }
     let date = |name| headers.get(name).and_then(http_date);
     let (Some(modified), Some(sent)) = (date(LAST_MODIFIED), date(DATE)) else {
         return false;
     };
-    let wanted = str::from_utf8(condition)
-        .ok()
-        .and_then(|text| httpdate::parse_http_date(text).ok());
-    wanted == Some(modified)
-        && modified
-            .checked_add(STRONG_AFTER)
-            .is_some_and(|strong| strong <= sent)
+    let wanted = str::from_utf8(condition).ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    wanted == Some(modified) && modified.checked_add(STRONG_AFTER).is_some_and(|strong| strong <= sent)
 }
 
 fn http_date(value: &HeaderValue) -> Option<SystemTime> {
@@ -160,20 +151,14 @@ fn one(spec: &str, length: usize) -> Spec {
         return Spec::Malformed;
     };
     match (position(first), position(last)) {
-        (Position::Malformed, _)
-        | (_, Position::Malformed)
-        | (Position::Absent, Position::Absent) => Spec::Malformed,
+        (Position::Malformed, _) | (_, Position::Malformed) | (Position::Absent, Position::Absent) => Spec::Malformed,
         (Position::Absent, Position::At(0)) => Spec::Unsatisfiable,
         (Position::Absent, Position::At(_)) if length == 0 => Spec::WholeOfNothing,
-        (Position::Absent, Position::At(suffix)) => {
-            Spec::Bytes(length.saturating_sub(suffix)..length)
-        }
+        (Position::Absent, Position::At(suffix)) => Spec::Bytes(length.saturating_sub(suffix)..length),
         (Position::At(first), Position::At(last)) if last < first => Spec::Malformed,
         (Position::At(first), _) if first >= length => Spec::Unsatisfiable,
         (Position::At(first), Position::Absent) => Spec::Bytes(first..length),
-        (Position::At(first), Position::At(last)) => {
-            Spec::Bytes(first..last.saturating_add(1).min(length))
-        }
+        (Position::At(first), Position::At(last)) => Spec::Bytes(first..last.saturating_add(1).min(length)),
     }
 }
 
@@ -199,44 +184,25 @@ fn single(response: &mut ResponseHeader, range: &Range<usize>, length: usize) {
     let _ = response.set_status(StatusCode::PARTIAL_CONTENT);
     response.remove_header(&ACCEPT_RANGES);
     let _ = response.insert_header(CONTENT_LENGTH, range.len());
-    let _ = response.insert_header(
-        CONTENT_RANGE,
-        format!("bytes {}-{last}/{length}", range.start),
-    );
+    let _ = response.insert_header(CONTENT_RANGE, format!("bytes {}-{last}/{length}", range.start));
 }
 
-fn multiple(
-    response: &mut ResponseHeader,
-    ranges: Vec<Range<usize>>,
-    length: usize,
-) -> MultiRangeInfo {
+fn multiple(response: &mut ResponseHeader, ranges: Vec<Range<usize>>, length: usize) -> MultiRangeInfo {
     let mut parts = MultiRangeInfo::new(ranges);
     parts.set_total_length(length);
-    if let Some(content_type) = response
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    {
+    if let Some(content_type) = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
         parts.set_content_type(content_type.to_owned());
     }
     let _ = response.set_status(StatusCode::PARTIAL_CONTENT);
     response.remove_header(&ACCEPT_RANGES);
     let _ = response.insert_header(CONTENT_LENGTH, parts.calculate_multipart_length());
-    let _ = response.insert_header(
-        CONTENT_TYPE,
-        format!("multipart/byteranges; boundary={}", parts.boundary),
-    );
+    let _ = response.insert_header(CONTENT_TYPE, format!("multipart/byteranges; boundary={}", parts.boundary));
     parts
 }
 
 fn refuse(response: &mut ResponseHeader, length: usize) {
     let _ = response.set_status(StatusCode::RANGE_NOT_SATISFIABLE);
-    for name in [
-        ACCEPT_RANGES,
-        CONTENT_TYPE,
-        CONTENT_ENCODING,
-        TRANSFER_ENCODING,
-    ] {
+    for name in [ACCEPT_RANGES, CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING] {
         response.remove_header(&name);
     }
     let _ = response.insert_header(CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -35,9 +35,7 @@ impl Place {
         let primary = u128::from_le_bytes(primary);
         match variance {
             None => Self(primary),
-            Some(variance) => {
-                Self(primary.wrapping_mul(ODD) ^ u128::from_le_bytes(variance).rotate_left(64))
-            }
+            Some(variance) => Self(primary.wrapping_mul(ODD) ^ u128::from_le_bytes(variance).rotate_left(64)),
         }
     }
 
@@ -56,10 +54,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn of(key: &CacheKey) -> Self {
-        Self {
-            primary: key.primary_key().into(),
-            variance: key.variance_bin(),
-        }
+        Self { primary: key.primary_key().into(), variance: key.variance_bin() }
     }
 
     pub(super) fn is(&self, key: &CacheKey) -> bool {
@@ -87,19 +82,11 @@ impl Head {
         let plain = meta.updated() == meta.created() && meta.provenance() == meta.created();
         // Provenance and creation only order variants (framework: `cache_vary_lookup`). Without a variance the time of the last
         // validation stands for both, and the meta of a revalidated object stays cheap to make.
-        let exact = if plain || meta.variance().is_none() {
-            None
-        } else {
-            Some(meta.serialize()?.0)
-        };
+        let exact = if plain || meta.variance().is_none() { None } else { Some(meta.serialize()?.0) };
         Ok(Self {
             header: compact(meta.response_header()),
             fresh_until: meta.fresh_until(),
-            created: if exact.is_some() {
-                meta.created()
-            } else {
-                meta.updated()
-            },
+            created: if exact.is_some() { meta.created() } else { meta.updated() },
             while_revalidate: meta.stale_while_revalidate_sec(),
             if_error: meta.stale_if_error_sec(),
             epoch: meta.epoch_override(),
@@ -113,13 +100,7 @@ impl Head {
         let mut meta = match &self.exact {
             None => {
                 let header = self.header.clone();
-                CacheMeta::new(
-                    self.fresh_until,
-                    self.created,
-                    self.while_revalidate,
-                    self.if_error,
-                    header,
-                )
+                CacheMeta::new(self.fresh_until, self.created, self.while_revalidate, self.if_error, header)
             }
             Some(internal) => {
                 let mut meta = CacheMeta::deserialize(internal, empty_header()?)?;
@@ -143,41 +124,25 @@ impl Head {
     }
 
     pub(super) fn declared_length(&self) -> Option<u64> {
-        self.header
-            .headers
-            .get(CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .parse()
-            .ok()
+        self.header.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     /// The head of the complete object: framing replaced by a length.
     pub(super) fn complete(&self, length: u64) -> Self {
         let mut header = self.header.clone();
         header.remove_header(&TRANSFER_ENCODING);
-        let bodyless = matches!(
-            header.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
+        let bodyless = matches!(header.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !bodyless && !header.headers.contains_key(CONTENT_LENGTH) {
             // A number is a valid field value.
             let _ = header.insert_header(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        Self {
-            header,
-            ..self.times()
-        }
+        Self { header, ..self.times() }
     }
 
     /// The same object, stale from `instant` on.
     pub(super) fn expired_at(&self, instant: SystemTime) -> Self {
         let fresh_until = self.fresh_until.min(instant);
-        Self {
-            header: self.header.clone(),
-            fresh_until,
-            ..self.times()
-        }
+        Self { header: self.header.clone(), fresh_until, ..self.times() }
     }
 
     fn times(&self) -> Self {
@@ -194,15 +159,8 @@ impl Head {
     }
 
     fn cost(&self) -> u64 {
-        let text: usize = self
-            .header
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        text as u64
-            + self.header.headers.len() as u64 * FIELD_COST
-            + self.exact.as_ref().map_or(0, Vec::len) as u64
+        let text: usize = self.header.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        text as u64 + self.header.headers.len() as u64 * FIELD_COST + self.exact.as_ref().map_or(0, Vec::len) as u64
     }
 }
 
@@ -213,8 +171,7 @@ fn empty_header() -> Result<&'static [u8]> {
         return Ok(empty);
     }
     let epoch = SystemTime::UNIX_EPOCH;
-    let (_, empty) =
-        CacheMeta::new(epoch, epoch, 0, 0, ResponseHeader::build(200, None)?).serialize()?;
+    let (_, empty) = CacheMeta::new(epoch, epoch, 0, 0, ResponseHeader::build(200, None)?).serialize()?;
     Ok(EMPTY.get_or_init(|| empty))
 }
 
@@ -265,11 +222,6 @@ impl Entry {
 
     /// The same bytes under another head.
     pub(super) fn with_head(&self, head: Head) -> Self {
-        Self {
-            generation: self.generation,
-            identity: Arc::clone(&self.identity),
-            head,
-            body: Arc::clone(&self.body),
-        }
+        Self { generation: self.generation, identity: Arc::clone(&self.identity), head, body: Arc::clone(&self.body) }
     }
 }

@@ -100,14 +100,9 @@ impl Pieces {
             return Some(slice(chunk, inside % CHUNK as u64, end - offset));
         }
         let from = usize::try_from(offset.checked_sub(self.tail_start())?).ok()?;
-        let present = self
-            .tail
-            .get(from..)
-            .filter(|present| !present.is_empty())?;
+        let present = self.tail.get(from..).filter(|present| !present.is_empty())?;
         let most = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        Some(Bytes::copy_from_slice(
-            present.get(..most).unwrap_or(present),
-        ))
+        Some(Bytes::copy_from_slice(present.get(..most).unwrap_or(present)))
     }
 }
 
@@ -121,21 +116,14 @@ pub(super) fn slice(bytes: &Bytes, from: u64, length: u64) -> Bytes {
 
 /// Frozen without spare capacity that nobody would account for.
 fn exact(buffer: BytesMut) -> Bytes {
-    if buffer.capacity() > buffer.len() + buffer.len() / 16 {
-        Bytes::copy_from_slice(&buffer)
-    } else {
-        buffer.freeze()
-    }
+    if buffer.capacity() > buffer.len() + buffer.len() / 16 { Bytes::copy_from_slice(&buffer) } else { buffer.freeze() }
 }
 
 impl Fill {
     const GONE: u64 = u64::MAX;
 
     pub(super) fn new(generation: u64, identity: Identity, head: Head, listed: bool) -> Self {
-        let (progress, _) = watch::channel(Progress {
-            written: 0,
-            end: End::Open,
-        });
+        let (progress, _) = watch::channel(Progress { written: 0, end: End::Open });
         Self {
             generation,
             identity: Arc::new(identity),
@@ -164,15 +152,15 @@ impl Fill {
     pub(super) fn append(&self, data: Bytes) {
         let length = data.len() as u64;
         let written = self.progress.borrow().written;
-        let hint = self.head.declared_length().map_or(data.len(), |all| {
-            usize::try_from(all - written.min(all)).unwrap_or(CHUNK)
-        });
+        let hint = self
+            .head
+            .declared_length()
+            .map_or(data.len(), |all| usize::try_from(all - written.min(all)).unwrap_or(CHUNK));
         let mut pieces = self.pieces();
         pieces.append(&data, hint);
         pieces.last = Some((written, data));
         drop(pieces);
-        self.progress
-            .send_modify(|progress| progress.written += length);
+        self.progress.send_modify(|progress| progress.written += length);
     }
 
     /// Drops whole chunks before `offset`; answers how many bytes are left.
@@ -247,14 +235,7 @@ impl Reader {
             Role::Follower => _ = fill.followers.fetch_add(1, Ordering::AcqRel),
         }
         let progress = fill.progress.subscribe();
-        Self {
-            fill,
-            progress,
-            role,
-            position: 0,
-            end: u64::MAX,
-            reading: true,
-        }
+        Self { fill, progress, role, position: 0, end: u64::MAX, reading: true }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -267,12 +248,7 @@ impl Reader {
     }
 
     pub(super) fn seek(&mut self, start: u64, end: Option<u64>) -> Result<()> {
-        if self
-            .fill
-            .head
-            .declared_length()
-            .is_none_or(|length| start >= length)
-        {
+        if self.fill.head.declared_length().is_none_or(|length| start >= length) {
             return Error::e_explain(ErrorType::InternalError, "seek beyond the end of a fill");
         }
         (self.position, self.end) = (start, end.unwrap_or(u64::MAX));
@@ -293,13 +269,9 @@ impl Reader {
                 return Ok(None);
             }
             if self.position < written {
-                let Some(bytes) = self.fill.pieces().at(self.position, self.end.min(written))
-                else {
+                let Some(bytes) = self.fill.pieces().at(self.position, self.end.min(written)) else {
                     self.leave();
-                    return Error::e_explain(
-                        FILL_FAILED,
-                        "the reader fell behind an object that is not kept",
-                    );
+                    return Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept");
                 };
                 self.position += bytes.len() as u64;
                 self.note_position();

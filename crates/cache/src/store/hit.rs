@@ -23,11 +23,7 @@ pub(super) struct Complete {
 impl Complete {
     pub(super) fn new(entry: Arc<Entry>) -> Self {
         let end = entry.body.length;
-        Self {
-            entry,
-            position: 0,
-            end,
-        }
+        Self { entry, position: 0, end }
     }
 }
 
@@ -39,26 +35,14 @@ impl HandleHit for Complete {
         }
         let place = usize::try_from(self.position / CHUNK as u64).unwrap_or(usize::MAX);
         let Some(chunk) = self.entry.body.chunks.get(place) else {
-            return Error::e_explain(
-                ErrorType::InternalError,
-                "an object is shorter than its length",
-            );
+            return Error::e_explain(ErrorType::InternalError, "an object is shorter than its length");
         };
-        let bytes = slice(
-            chunk,
-            self.position % CHUNK as u64,
-            self.end - self.position,
-        );
+        let bytes = slice(chunk, self.position % CHUNK as u64, self.end - self.position);
         self.position += bytes.len() as u64;
         Ok(Some(bytes))
     }
 
-    async fn finish(
-        self: Box<Self>,
-        _: &'static (dyn Storage + Sync),
-        _: &CacheKey,
-        _: &SpanHandle,
-    ) -> Result<()> {
+    async fn finish(self: Box<Self>, _: &'static (dyn Storage + Sync), _: &CacheKey, _: &SpanHandle) -> Result<()> {
         Ok(())
     }
 
@@ -102,12 +86,7 @@ impl HandleHit for Follow {
         self.0.read().await
     }
 
-    async fn finish(
-        self: Box<Self>,
-        _: &'static (dyn Storage + Sync),
-        _: &CacheKey,
-        _: &SpanHandle,
-    ) -> Result<()> {
+    async fn finish(self: Box<Self>, _: &'static (dyn Storage + Sync), _: &CacheKey, _: &SpanHandle) -> Result<()> {
         Ok(())
     }
 

@@ -19,9 +19,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use pingora::Result;
-use pingora_cache::storage::{
-    HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage,
-};
+use pingora_cache::storage::{HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage};
 use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheEntryId, CacheEntryKey, CacheKey, CacheMeta};
 
@@ -87,14 +85,8 @@ impl Store {
     /// A store that lives as long as the process, as the framework demands.
     #[must_use]
     pub fn leak(options: Options) -> &'static Self {
-        let wanted = usize::try_from(options.bytes / BYTES_PER_SHARD)
-            .unwrap_or(MOST_SHARDS)
-            .clamp(1, MOST_SHARDS);
-        let count = if wanted.is_power_of_two() {
-            wanted
-        } else {
-            wanted.next_power_of_two() / 2
-        };
+        let wanted = usize::try_from(options.bytes / BYTES_PER_SHARD).unwrap_or(MOST_SHARDS).clamp(1, MOST_SHARDS);
+        let count = if wanted.is_power_of_two() { wanted } else { wanted.next_power_of_two() / 2 };
         Box::leak(Box::new(Self {
             shards: (0..count).map(|_| RwLock::default()).collect(),
             limit: AtomicU64::new(options.bytes),
@@ -123,9 +115,7 @@ impl Store {
     /// The largest body that is kept, in bytes.
     #[must_use]
     pub fn max_object(&self) -> u64 {
-        self.max_object
-            .load(Ordering::Relaxed)
-            .min(self.limit.load(Ordering::Relaxed) / OBJECT_SHARE)
+        self.max_object.load(Ordering::Relaxed).min(self.limit.load(Ordering::Relaxed) / OBJECT_SHARE)
     }
 
     /// Figures for metrics.
@@ -145,24 +135,17 @@ impl Store {
     }
 
     /// The count of shards is a power of two and at least one, so every number chooses one.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "masked by the length, which is a power of two"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "masked by the length, which is a power of two")]
     fn shard(&self, number: usize) -> &RwLock<Shard> {
         &self.shards[number & (self.shards.len() - 1)]
     }
 
     fn read(&self, place: Place) -> RwLockReadGuard<'_, Shard> {
-        self.lock_of(place)
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lock_of(place).read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, place: Place) -> RwLockWriteGuard<'_, Shard> {
-        self.lock_of(place)
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lock_of(place).write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes bytes of the limit, evicting for them. False when that was not enough; then nothing is taken.
@@ -194,11 +177,7 @@ impl Store {
                 return true;
             }
             let number = self.hand.fetch_add(1, Ordering::Relaxed);
-            let step = self
-                .shard(number)
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .step();
+            let step = self.shard(number).write().unwrap_or_else(PoisonError::into_inner).step();
             match step {
                 Step::Empty => empty += 1,
                 Step::Moved => empty = 0,
@@ -273,11 +252,7 @@ fn generation_of(target: PurgeTarget<'_>) -> Option<Option<u64>> {
 
 #[async_trait]
 impl Storage for Store {
-    async fn lookup(
-        &'static self,
-        key: &CacheKey,
-        _: &SpanHandle,
-    ) -> Result<Option<(CacheMeta, HitHandler)>> {
+    async fn lookup(&'static self, key: &CacheKey, _: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
         let place = Place::of(key);
         let shard = self.read(place);
         let (fill, entry) = match shard.fill(place, key) {
@@ -287,10 +262,7 @@ impl Storage for Store {
         drop(shard);
         if let Some(fill) = fill {
             let meta = fill.head.meta()?;
-            return Ok(Some((
-                meta,
-                Box::new(Follow(Reader::new(fill, Role::Follower))),
-            )));
+            return Ok(Some((meta, Box::new(Follow(Reader::new(fill, Role::Follower))))));
         }
         match entry {
             Some(entry) => Ok(Some((entry.head.meta()?, Box::new(Complete::new(entry))))),
@@ -315,35 +287,20 @@ impl Storage for Store {
             return Ok(None);
         };
         let meta = fill.head.meta()?;
-        Ok(Some((
-            meta,
-            Box::new(Follow(Reader::new(fill, Role::Leader))),
-        )))
+        Ok(Some((meta, Box::new(Follow(Reader::new(fill, Role::Leader))))))
     }
 
-    async fn get_miss_handler(
-        &'static self,
-        key: &CacheKey,
-        meta: &CacheMeta,
-        _: &SpanHandle,
-    ) -> Result<MissHandler> {
+    async fn get_miss_handler(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<MissHandler> {
         let place = Place::of(key);
         let head = Head::of(meta)?;
-        let keep = head
-            .declared_length()
-            .is_none_or(|length| length <= self.max_object());
+        let keep = head.declared_length().is_none_or(|length| length <= self.max_object());
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         let fill = Arc::new(Fill::new(generation, Identity::of(key), head, keep));
         self.write(place).begin(place, Arc::clone(&fill));
         Ok(Box::new(Writer::new(self, place, fill)))
     }
 
-    async fn purge(
-        &'static self,
-        target: PurgeTarget<'_>,
-        _: PurgeType,
-        _: &SpanHandle,
-    ) -> Result<PurgeOutcome> {
+    async fn purge(&'static self, target: PurgeTarget<'_>, _: PurgeType, _: &SpanHandle) -> Result<PurgeOutcome> {
         let Some(generation) = generation_of(target) else {
             return Ok(PurgeOutcome::NotFound);
         };
@@ -359,39 +316,22 @@ impl Storage for Store {
         Ok(PurgeOutcome::Purged(Some(CacheEntryId::new(generation))))
     }
 
-    async fn expire(
-        &'static self,
-        target: PurgeTarget<'_>,
-        _: &SpanHandle,
-    ) -> Result<PurgeOutcome> {
+    async fn expire(&'static self, target: PurgeTarget<'_>, _: &SpanHandle) -> Result<PurgeOutcome> {
         let Some(generation) = generation_of(target) else {
             return Ok(PurgeOutcome::NotFound);
         };
         let now = SystemTime::now();
-        let wanted =
-            |entry: &Entry| generation.is_none_or(|generation| generation == entry.generation);
-        let expired =
-            |entry: &Entry| wanted(entry).then(|| entry.with_head(entry.head.expired_at(now)));
+        let wanted = |entry: &Entry| generation.is_none_or(|generation| generation == entry.generation);
+        let expired = |entry: &Entry| wanted(entry).then(|| entry.with_head(entry.head.expired_at(now)));
         let found = self.rehead(Place::of_compact(target.key()), expired);
-        Ok(if found {
-            PurgeOutcome::Expired
-        } else {
-            PurgeOutcome::NotFound
-        })
+        Ok(if found { PurgeOutcome::Expired } else { PurgeOutcome::NotFound })
     }
 
-    async fn update_meta(
-        &'static self,
-        key: &CacheKey,
-        meta: &CacheMeta,
-        _: &SpanHandle,
-    ) -> Result<bool> {
+    async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<bool> {
         let head = Head::of(meta)?;
         // The framework hands back the creation time of what it looked up: a newer object must not get an older one's header.
         let same = |entry: &Entry| entry.identity.is(key) && entry.head.created() == meta.created();
-        Ok(self.rehead(Place::of(key), |entry| {
-            same(entry).then(|| entry.with_head(head.complete(entry.body.length)))
-        }))
+        Ok(self.rehead(Place::of(key), |entry| same(entry).then(|| entry.with_head(head.complete(entry.body.length)))))
     }
 
     fn support_streaming_partial_write(&self) -> bool {

@@ -90,19 +90,12 @@ impl Shard {
     /// The newest fill that may be joined, or else the complete object.
     pub(super) fn fill(&self, place: Place, key: &CacheKey) -> Option<Arc<Fill>> {
         let fills = self.fills.get(&place)?;
-        fills
-            .iter()
-            .rev()
-            .find(|fill| fill.listed() && fill.identity.is(key))
-            .cloned()
+        fills.iter().rev().find(|fill| fill.listed() && fill.identity.is(key)).cloned()
     }
 
     /// The complete object; counts a hit.
     pub(super) fn entry(&self, place: Place, key: &CacheKey) -> Option<Arc<Entry>> {
-        let slot = self
-            .slots
-            .get(&place)
-            .filter(|slot| slot.entry.identity.is(key))?;
+        let slot = self.slots.get(&place).filter(|slot| slot.entry.identity.is(key))?;
         // Once the count is full the line is only read, so that a hot object is not written to by every hit.
         let hits = slot.hits.load(Ordering::Relaxed);
         if hits < MOST_HITS {
@@ -113,11 +106,7 @@ impl Shard {
 
     /// The fill of exactly this generation.
     pub(super) fn fill_of(&self, place: Place, generation: u64) -> Option<Arc<Fill>> {
-        self.fills
-            .get(&place)?
-            .iter()
-            .find(|fill| fill.generation == generation)
-            .cloned()
+        self.fills.get(&place)?.iter().find(|fill| fill.generation == generation).cloned()
     }
 
     pub(super) fn begin(&mut self, place: Place, fill: Arc<Fill>) {
@@ -139,66 +128,32 @@ impl Shard {
         let cost = entry.cost();
         if let Some(slot) = self.slots.get_mut(&place) {
             if slot.entry.generation > entry.generation {
-                return Inserted {
-                    taken: false,
-                    replaced: None,
-                };
+                return Inserted { taken: false, replaced: None };
             }
             let freed = std::mem::replace(&mut slot.cost, cost);
             slot.entry = entry;
-            let queue = if slot.in_main {
-                &mut self.main
-            } else {
-                &mut self.small
-            };
+            let queue = if slot.in_main { &mut self.main } else { &mut self.small };
             queue.bytes = queue.bytes + cost - freed;
-            return Inserted {
-                taken: true,
-                replaced: Some(freed),
-            };
+            return Inserted { taken: true, replaced: Some(freed) };
         }
         self.tickets += 1;
         let ticket = self.tickets;
         let in_main = self.ghosts.set.contains(&place);
-        let queue = if in_main {
-            &mut self.main
-        } else {
-            &mut self.small
-        };
+        let queue = if in_main { &mut self.main } else { &mut self.small };
         queue.names.push_back((place, ticket));
         queue.bytes += cost;
-        self.slots.insert(
-            place,
-            Slot {
-                entry,
-                cost,
-                ticket,
-                in_main,
-                hits: AtomicU8::new(0),
-            },
-        );
-        Inserted {
-            taken: true,
-            replaced: None,
-        }
+        self.slots.insert(place, Slot { entry, cost, ticket, in_main, hits: AtomicU8::new(0) });
+        Inserted { taken: true, replaced: None }
     }
 
     /// Puts another head on an object. Answers the change of its cost, `None` when `replace` gave nothing.
-    pub(super) fn rehead(
-        &mut self,
-        place: Place,
-        replace: impl FnOnce(&Entry) -> Option<Entry>,
-    ) -> Option<(u64, u64)> {
+    pub(super) fn rehead(&mut self, place: Place, replace: impl FnOnce(&Entry) -> Option<Entry>) -> Option<(u64, u64)> {
         let slot = self.slots.get_mut(&place)?;
         let entry = replace(&slot.entry)?;
         let (old, new) = (slot.cost, entry.cost());
         slot.entry = Arc::new(entry);
         slot.cost = new;
-        let queue = if slot.in_main {
-            &mut self.main
-        } else {
-            &mut self.small
-        };
+        let queue = if slot.in_main { &mut self.main } else { &mut self.small };
         queue.bytes = queue.bytes + new - old;
         Some((old, new))
     }
@@ -208,28 +163,15 @@ impl Shard {
     pub(super) fn purge(&mut self, place: Place, generation: Option<u64>) -> Option<(u64, u64)> {
         let wanted = |candidate: u64| generation.is_none_or(|generation| generation == candidate);
         let mut purged = None;
-        for fill in self
-            .fills
-            .get(&place)
-            .into_iter()
-            .flatten()
-            .filter(|fill| wanted(fill.generation))
-        {
+        for fill in self.fills.get(&place).into_iter().flatten().filter(|fill| wanted(fill.generation)) {
             fill.unlist();
             purged = Some((fill.generation, 0));
         }
-        if self
-            .slots
-            .get(&place)
-            .is_some_and(|slot| wanted(slot.entry.generation))
+        if self.slots.get(&place).is_some_and(|slot| wanted(slot.entry.generation))
             && let Some(slot) = self.slots.remove(&place)
         {
             purged = Some((slot.entry.generation, slot.cost));
-            let queue = if slot.in_main {
-                &mut self.main
-            } else {
-                &mut self.small
-            };
+            let queue = if slot.in_main { &mut self.main } else { &mut self.small };
             queue.bytes -= slot.cost;
             queue.dead += 1;
             self.clean();
@@ -241,9 +183,7 @@ impl Shard {
         let slots = &self.slots;
         for queue in [&mut self.small, &mut self.main] {
             if queue.dead > DEAD_BEFORE_CLEANING && queue.dead * 2 > queue.names.len() {
-                queue.names.retain(|(place, ticket)| {
-                    slots.get(place).is_some_and(|slot| slot.ticket == *ticket)
-                });
+                queue.names.retain(|(place, ticket)| slots.get(place).is_some_and(|slot| slot.ticket == *ticket));
                 queue.dead = 0;
             }
         }
@@ -251,22 +191,14 @@ impl Shard {
 
     /// Looks at one object and keeps, moves or evicts it.
     pub(super) fn step(&mut self) -> Step {
-        let from_small = self.small.bytes * SMALL_SHARE >= self.small.bytes + self.main.bytes
-            && !self.small.names.is_empty();
+        let from_small =
+            self.small.bytes * SMALL_SHARE >= self.small.bytes + self.main.bytes && !self.small.names.is_empty();
         let from_small = from_small || self.main.names.is_empty();
-        let queue = if from_small {
-            &mut self.small
-        } else {
-            &mut self.main
-        };
+        let queue = if from_small { &mut self.small } else { &mut self.main };
         let Some((place, ticket)) = queue.names.pop_front() else {
             return Step::Empty;
         };
-        let Some(slot) = self
-            .slots
-            .get_mut(&place)
-            .filter(|slot| slot.ticket == ticket)
-        else {
+        let Some(slot) = self.slots.get_mut(&place).filter(|slot| slot.ticket == ticket) else {
             queue.dead = queue.dead.saturating_sub(1);
             return Step::Moved;
         };

@@ -12,12 +12,7 @@ fn span() -> SpanHandle {
 }
 
 fn key_of(path: &str) -> CacheKey {
-    key::build(&key::Parts {
-        scheme: "http",
-        host_component: "www.example",
-        path,
-        query: b"",
-    })
+    key::build(&key::Parts { scheme: "http", host_component: "www.example", path, query: b"" })
 }
 
 fn meta(lines: &[(&'static str, &str)]) -> CacheMeta {
@@ -30,21 +25,12 @@ fn meta(lines: &[(&'static str, &str)]) -> CacheMeta {
 }
 
 fn store(bytes: u64) -> &'static Store {
-    Store::leak(Options {
-        bytes,
-        max_object: bytes,
-    })
+    Store::leak(Options { bytes, max_object: bytes })
 }
 
 async fn put(store: &'static Store, path: &str, body: &[u8]) {
-    let mut writer = store
-        .get_miss_handler(&key_of(path), &meta(&[]), &span())
-        .await
-        .unwrap();
-    writer
-        .write_body(Bytes::copy_from_slice(body), false)
-        .await
-        .unwrap();
+    let mut writer = store.get_miss_handler(&key_of(path), &meta(&[]), &span()).await.unwrap();
+    writer.write_body(Bytes::copy_from_slice(body), false).await.unwrap();
     writer.finish().await.unwrap();
 }
 
@@ -67,11 +53,7 @@ async fn what_was_written_is_read() {
     for size in [0, 1, 1000, 200_000] {
         let body: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
         put(store, &format!("/{size}"), &body).await;
-        assert_eq!(
-            get(store, &format!("/{size}")).await,
-            Some(body),
-            "{size} bytes"
-        );
+        assert_eq!(get(store, &format!("/{size}")).await, Some(body), "{size} bytes");
     }
     assert_eq!(store.stats().objects, 4);
 }

@@ -48,18 +48,7 @@ impl Writer {
         let passing = !fill.listed();
         let tag = fill.generation.to_be_bytes();
         let leader_moved = (0, Instant::now());
-        Self {
-            store,
-            place,
-            fill,
-            tag,
-            declared,
-            written: 0,
-            charged: 0,
-            passing,
-            leader_moved,
-            finished: false,
-        }
+        Self { store, place, fill, tag, declared, written: 0, charged: 0, passing, leader_moved, finished: false }
     }
 
     /// The object outgrew what may be kept: from here on only those who read already get it.
@@ -74,9 +63,7 @@ impl Writer {
         if let Some(leader) = self.fill.leader() {
             if leader != self.leader_moved.0 {
                 self.leader_moved = (leader, Instant::now());
-            } else if self.written - leader.min(self.written) > WINDOW
-                && self.leader_moved.1.elapsed() > STANDSTILL
-            {
+            } else if self.written - leader.min(self.written) > WINDOW && self.leader_moved.1.elapsed() > STANDSTILL {
                 self.fill.forget_leader();
             }
         }
@@ -97,8 +84,7 @@ impl Writer {
 
     fn fail(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
-            self.store
-                .end_fill(self.place, self.fill.generation, &mut self.charged);
+            self.store.end_fill(self.place, self.fill.generation, &mut self.charged);
             self.fill.end(End::Failed);
             self.store.count_failed();
         }
@@ -113,10 +99,7 @@ impl HandleMiss for Writer {
         }
         let length = data.len() as u64;
         self.written += length;
-        if self
-            .declared
-            .is_some_and(|declared| self.written > declared)
-        {
+        if self.declared.is_some_and(|declared| self.written > declared) {
             self.fail();
             return Error::e_explain(FILL_FAILED, "the body is longer than its Content-Length");
         }
@@ -134,27 +117,16 @@ impl HandleMiss for Writer {
             self.fill.append(data.split_to(CHUNK));
         }
         self.fill.append(data);
-        if self.passing {
-            self.narrow().await
-        } else {
-            Ok(())
-        }
+        if self.passing { self.narrow().await } else { Ok(()) }
     }
 
     async fn finish(mut self: Box<Self>) -> Result<MissFinishType> {
-        if self
-            .declared
-            .is_some_and(|declared| self.written != declared)
-        {
+        if self.declared.is_some_and(|declared| self.written != declared) {
             self.fail();
             return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
         }
         self.finished = true;
-        let body = if self.passing || !self.fill.listed() {
-            None
-        } else {
-            self.fill.body()
-        };
+        let body = if self.passing || !self.fill.listed() { None } else { self.fill.body() };
         match body {
             Some(body) => {
                 let entry = Entry {
@@ -164,18 +136,13 @@ impl HandleMiss for Writer {
                     body: Arc::new(body),
                 };
                 let fill = Arc::clone(&self.fill);
-                self.store
-                    .commit(self.place, &fill, entry, &mut self.charged);
+                self.store.commit(self.place, &fill, entry, &mut self.charged);
             }
-            None => self
-                .store
-                .end_fill(self.place, self.fill.generation, &mut self.charged),
+            None => self.store.end_fill(self.place, self.fill.generation, &mut self.charged),
         }
         self.fill.end(End::Done);
         self.store.count_done();
-        Ok(MissFinishType::Created(
-            usize::try_from(self.written).unwrap_or(usize::MAX),
-        ))
+        Ok(MissFinishType::Created(usize::try_from(self.written).unwrap_or(usize::MAX)))
     }
 
     fn streaming_write_tag(&self) -> Option<&[u8]> {

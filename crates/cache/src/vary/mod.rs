@@ -58,10 +58,7 @@ fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
     let mut accepted: [Option<bool>; CODINGS.len() + 1] = [None; CODINGS.len() + 1];
     let mut rest = None;
     let mut unknown = Vec::new();
-    let values = request
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     for item in values.flat_map(|value| value.split(',')) {
         let mut parts = item.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -85,10 +82,8 @@ fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
     unknown.sort_unstable();
     unknown.dedup();
     let without_mention = |place: usize| rest.unwrap_or(place == CODINGS.len());
-    let known = accepted
-        .iter()
-        .enumerate()
-        .map(|(place, slot)| u8::from(slot.unwrap_or_else(|| without_mention(place))));
+    let known =
+        accepted.iter().enumerate().map(|(place, slot)| u8::from(slot.unwrap_or_else(|| without_mention(place))));
     let mut set: Vec<u8> = known.collect();
     for name in unknown {
         frame(name.as_bytes(), &mut set);
@@ -101,11 +96,7 @@ fn weighs_nothing(parameter: &str) -> bool {
     let Some((name, weight)) = parameter.split_once('=') else {
         return false;
     };
-    name.trim().eq_ignore_ascii_case("q")
-        && weight
-            .trim()
-            .parse::<f32>()
-            .is_ok_and(|weight| weight <= 0.0)
+    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0)
 }
 
 /// All values of a field as one list, with optional white space around commas removed.
