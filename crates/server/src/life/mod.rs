@@ -2,10 +2,14 @@
 
 mod conf;
 mod drain;
+mod endpoints;
+mod reload;
 mod signals;
 mod stage;
 
 pub use conf::{ConfError, HandOver, server_conf};
 pub use drain::Drain;
+pub use endpoints::{Endpoints, Replaceable, StartError, endpoints};
+pub use reload::{Hooks, Reloader, Report, publish};
 pub use signals::{Handlers, Signals};
 pub use stage::{Now, Stage};
