@@ -11,7 +11,7 @@ use super::routes::Method;
 pub(super) struct Answer {
     status: u16,
     content_type: &'static str,
-    extra: Option<(header::HeaderName, &'static str)>,
+    extra: Option<(&'static str, &'static str)>,
     body: Vec<u8>,
     /// The connection ends after it.
     pub(super) last: bool,
@@ -38,12 +38,12 @@ impl Answer {
 
     pub(super) fn unauthorised() -> Self {
         let answer = Self::error(401, "the bearer token is missing or wrong");
-        Self { extra: Some((header::WWW_AUTHENTICATE, "Bearer realm=\"leeward\"")), ..answer }
+        Self { extra: Some(("WWW-Authenticate", "Bearer realm=\"leeward\"")), ..answer }
     }
 
     pub(super) fn not_allowed(allowed: Method) -> Self {
         let answer = Self::error(405, &format!("only {}", allowed.list()));
-        Self { extra: Some((header::ALLOW, allowed.list())), ..answer }
+        Self { extra: Some(("Allow", allowed.list())), ..answer }
     }
 
     /// Ends the connection: what is left of the request is not read.

@@ -4,6 +4,7 @@
 //! Everything else does, where a token is configured.
 
 mod answer;
+mod describe;
 mod routes;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 
 use crate::life::Stage;
 use answer::Answer;
+pub use describe::sources;
 use routes::{Method, Route};
 
 /// From the start of the wait for a request to the end of its head.
