@@ -1,0 +1,420 @@
+//! The edge as a process: configured, started, watched, signalled, stopped.
+
+mod metrics;
+mod output;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+pub use metrics::Metrics;
+pub use output::Output;
+
+use crate::certificates::Leaf;
+use crate::client::{Request, Response, Target};
+use crate::wait::{self, PATIENCE};
+use crate::wire::Lost;
+
+/// How often new ports are tried when somebody else took one.
+const TRIES: usize = 5;
+
+/// What an edge is started with. `${name}` in the configuration and in the files is replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// The configuration file. `${listen}`, `${listen.tls}`, `${admin}` and `${dir}` are known, and `names`.
+    pub config: String,
+    /// Further files, relative to the configuration: path and text.
+    pub files: Vec<(String, String)>,
+    /// Certificates for `tls/<name>.pem` and `tls/<name>.key`: file name and host names. The authority is `tls/ca.pem`.
+    pub certificates: Vec<(String, Vec<String>)>,
+    /// What else `${name}` stands for.
+    pub names: Vec<(String, String)>,
+    /// Variables of the environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A setup of this configuration only.
+    #[must_use]
+    pub fn new(config: &str) -> Self {
+        Self {
+            config: config.to_owned(),
+            ..Self::default()
+        }
+    }
+    /// The same with a name more.
+    #[must_use]
+    pub fn name(mut self, name: &str, value: &impl ToString) -> Self {
+        self.names.push((name.to_owned(), value.to_string()));
+        self
+    }
+    /// The same with a certificate more.
+    #[must_use]
+    pub fn certificate(mut self, file: &str, hosts: &[&str]) -> Self {
+        self.certificates.push((
+            file.to_owned(),
+            hosts.iter().map(ToString::to_string).collect(),
+        ));
+        self
+    }
+    /// The same with a file more.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
+        self
+    }
+}
+
+/// A running edge. Dropping it kills the process, and shows its output when the test is failing.
+pub struct Edge {
+    child: Child,
+    setup: Setup,
+    ports: Ports,
+    directory: TempDir,
+    output: Output,
+    ended: bool,
+}
+
+/// Three ports that stay ours: a socket is bound to each, without listening.
+struct Ports {
+    http: SocketAddr,
+    https: SocketAddr,
+    admin: SocketAddr,
+    reserved: Vec<Socket>,
+}
+
+impl Ports {
+    fn pick() -> Self {
+        let mut reserved = Vec::new();
+        let mut pick = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+                .unwrap();
+            let address = socket.local_addr().unwrap().as_socket().unwrap();
+            reserved.push(socket);
+            address
+        };
+        let (http, https, admin) = (pick(), pick(), pick());
+        Self {
+            http,
+            https,
+            admin,
+            reserved,
+        }
+    }
+}
+
+impl Edge {
+    /// Starts `leeward run` and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready; its output is part of the message.
+    #[must_use]
+    pub fn start(setup: Setup) -> Self {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::try_start(setup.clone(), tries) {
+                Ok(edge) => return edge,
+                Err(why) if tries < TRIES && why.contains("ddress already in use") => {}
+                Err(why) => panic!("the edge did not start.\n{why}"),
+            }
+        }
+    }
+
+    /// Starts an edge whose start is expected to fail, and gives its exit status and output.
+    ///
+    /// # Panics
+    /// When it starts after all.
+    #[must_use]
+    pub fn refuse(setup: Setup) -> String {
+        match Self::try_start(setup, 1) {
+            Ok(_) => panic!("the edge started, which it should have refused"),
+            Err(why) => why,
+        }
+    }
+
+    fn try_start(setup: Setup, attempt: usize) -> Result<Self, String> {
+        let mut ports = Ports::pick();
+        if attempt > 1 {
+            // The first attempt failed on a port: perhaps because it was reserved.
+            ports.reserved.clear();
+        }
+        let directory = tempfile::Builder::new()
+            .prefix("leeward-test-")
+            .tempdir()
+            .unwrap();
+        let setup = write_files(setup, &ports, directory.path());
+        let mut command = Command::new(binary());
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(directory.path().join("leeward.yaml"));
+        command
+            .current_dir(directory.path())
+            .envs(setup.environment.iter().map(|(n, v)| (n, v)));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Output::collect(child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let mut edge = Self {
+            child,
+            setup,
+            ports,
+            directory,
+            output,
+            ended: false,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = edge.child.try_wait().unwrap() {
+                edge.ended = true;
+                edge.output.settle();
+                return Err(format!("exit: {status}\n{}", edge.story()));
+            }
+            if edge
+                .admin("GET", "/readyz", None)
+                .is_ok_and(|answer| answer.status() == 200)
+            {
+                return Ok(edge);
+            }
+            if Instant::now() > deadline {
+                return Err(format!("not ready after {PATIENCE:?}\n{}", edge.story()));
+            }
+            wait::pause(Duration::from_millis(10));
+        }
+    }
+
+    /// The plain listener.
+    #[must_use]
+    pub fn http(&self) -> Target {
+        Target::plain(self.ports.http)
+    }
+    /// The TLS listener, asked with this server name.
+    #[must_use]
+    pub fn https(&self, server_name: &str) -> Target {
+        Target::tls(self.ports.https, server_name)
+    }
+    /// The address of the TLS listener.
+    #[must_use]
+    pub fn https_address(&self) -> SocketAddr {
+        self.ports.https
+    }
+    /// The address of the admin listener.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.ports.admin
+    }
+    /// What it wrote so far.
+    #[must_use]
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+    /// The directory of its configuration.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks the admin listener.
+    ///
+    /// # Errors
+    /// When no response came.
+    pub fn admin(&self, method: &str, path: &str, token: Option<&str>) -> Result<Response, Lost> {
+        let mut request = Request::new(method, "localhost", path).with("Connection", "close");
+        if let Some(token) = token {
+            request = request.with("Authorization", &format!("Bearer {token}"));
+        }
+        Target::plain(self.ports.admin).ask(&request)
+    }
+
+    /// The metrics as they are now.
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let answer = self
+            .admin("GET", "/metrics", self.token().as_deref())
+            .expect("an answer to GET /metrics");
+        assert_eq!(answer.status(), 200, "GET /metrics: {}", answer.text());
+        Metrics::parse(&answer.text())
+    }
+
+    fn token(&self) -> Option<String> {
+        self.setup
+            .names
+            .iter()
+            .find(|(name, _)| name == "token")
+            .map(|(_, token)| token.clone())
+    }
+
+    /// Writes another configuration file, without saying so to the edge.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn write_config(&self, config: &str) {
+        let text = fill_in(config, &self.setup.names);
+        // As an operator's tools do: the edge never sees half a file.
+        let next = self.directory().join("leeward.yaml.next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, self.directory().join("leeward.yaml")).unwrap();
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).expect("the edge is there to be signalled");
+    }
+
+    /// Sends SIGHUP and waits until the reload is counted; true when it was a success.
+    ///
+    /// # Panics
+    /// When no reload is counted.
+    #[must_use]
+    pub fn reload(&self) -> bool {
+        let good = |metrics: &Metrics| metrics.sum("leeward_reloads_total", &[("result", "ok")]);
+        let before = self.metrics();
+        self.signal(Signal::HUP);
+        let after = wait::until(
+            "the reload to be counted in leeward_reloads_total",
+            PATIENCE,
+            || {
+                let now = self.metrics();
+                (now.sum("leeward_reloads_total", &[]) > before.sum("leeward_reloads_total", &[]))
+                    .then_some(now)
+            },
+        );
+        good(&after) > good(&before)
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Panics
+    /// When it is still there after the deadline.
+    #[must_use]
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        let status = wait::until("the edge to exit", within, || {
+            self.child.try_wait().unwrap()
+        });
+        self.ended = true;
+        self.output.settle();
+        status
+    }
+
+    /// Stops it as an operator does, and asserts that it ends well.
+    ///
+    /// # Panics
+    /// When it does not end, or not with 0.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait(PATIENCE);
+        assert!(status.success(), "the edge ended with {status}");
+    }
+
+    /// Everything a reader of a failed test wants to see.
+    fn story(&self) -> String {
+        let config =
+            std::fs::read_to_string(self.directory().join("leeward.yaml")).unwrap_or_default();
+        format!("--- leeward.yaml\n{config}\n{}", self.output.story())
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.output.settle();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.story());
+        }
+    }
+}
+
+fn write_files(mut setup: Setup, ports: &Ports, directory: &Path) -> Setup {
+    let known = [
+        ("listen", ports.http.to_string()),
+        ("listen.tls", ports.https.to_string()),
+        ("listen.port", ports.http.port().to_string()),
+        ("admin", ports.admin.to_string()),
+        ("dir", directory.display().to_string()),
+    ];
+    setup
+        .names
+        .extend(known.map(|(name, value)| (name.to_owned(), value)));
+    for (name, hosts) in &setup.certificates {
+        Leaf::new(hosts).write(&directory.join("tls"), name);
+    }
+    for (path, text) in &setup.files {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, fill_in(text, &setup.names)).unwrap();
+    }
+    std::fs::write(
+        directory.join("leeward.yaml"),
+        fill_in(&setup.config, &setup.names),
+    )
+    .unwrap();
+    setup
+}
+
+/// Replaces `${name}`.
+///
+/// # Panics
+/// When a name is unknown.
+#[must_use]
+pub fn fill_in(text: &str, names: &[(String, String)]) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in names {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    if let Some(at) = text.find("${") {
+        let rest: String = text[at..].chars().take(40).collect();
+        panic!(
+            "nothing is known as {rest:?}; known: {:?}",
+            names.iter().map(|(name, _)| name).collect::<Vec<_>>()
+        );
+    }
+    text
+}
+
+/// The binary under test: `LEEWARD_BIN`, or `leeward` next to this test's own directory.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("LEEWARD_BIN") {
+        return PathBuf::from(path);
+    }
+    let this = std::env::current_exe().unwrap();
+    // target/debug/deps/edge-0123456789abcdef
+    let profile = this.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("leeward");
+    assert!(
+        binary.is_file(),
+        "there is no {}: run `cargo build -p leeward` first, or `cargo test --workspace`, or set LEEWARD_BIN",
+        binary.display()
+    );
+    binary
+}

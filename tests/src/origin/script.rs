@@ -1,0 +1,264 @@
+//! What an origin is told to do: one answer, or a sequence of answers, per path.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::wait::Span;
+
+/// Answers by path (without the query); `*` stands for every other path. The last answer of a sequence repeats.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Script {
+    paths: BTreeMap<String, OneOrMore>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    More(Vec<Answer>),
+    One(Box<Answer>),
+}
+
+impl Script {
+    /// A script that gives this answer to everything.
+    #[must_use]
+    pub fn always(answer: Answer) -> Self {
+        Self::default().on("*", [answer])
+    }
+    /// Adds the answers of a path.
+    #[must_use]
+    pub fn on(mut self, path: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.paths.insert(
+            path.to_owned(),
+            OneOrMore::More(answers.into_iter().collect()),
+        );
+        self
+    }
+
+    /// The answer to the request number `turn` (from 0) for a path.
+    pub(super) fn answer(&self, path: &str, turn: usize) -> Answer {
+        let answers = match self.paths.get(path).or_else(|| self.paths.get("*")) {
+            Some(OneOrMore::More(answers)) => answers.as_slice(),
+            Some(OneOrMore::One(answer)) => std::slice::from_ref(&**answer),
+            None => &[],
+        };
+        answers
+            .get(turn.min(answers.len().saturating_sub(1)))
+            .cloned()
+            .unwrap_or_else(|| Answer {
+                // Loud on purpose: no test expects this status.
+                status: 599,
+                body: Some(format!("this origin has no answer for {path}")),
+                ..Answer::default()
+            })
+    }
+}
+
+/// One answer. What is left out is what an ordinary web server would do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answer {
+    /// Status of the response.
+    pub status: u16,
+    /// Reason phrase.
+    pub reason: String,
+    /// Fields, in order; `Date` and the framing fields are added.
+    pub headers: Headers,
+    /// The body.
+    pub body: Option<String>,
+    /// A generated body of so many bytes instead.
+    pub size: Option<usize>,
+    /// The body is the head of the request, as received.
+    pub echo: bool,
+    /// `Content-Length` says this, whatever is sent.
+    pub length: Option<usize>,
+    /// How the end of the body is marked.
+    pub framing: Shape,
+    /// A `Date` field is sent.
+    pub date: bool,
+    /// An `If-None-Match` that names the answer's `ETag`, or an `If-Modified-Since` equal to its `Last-Modified`, gets a 304.
+    pub validates: bool,
+    /// Interim answers sent first.
+    pub interim: Vec<u16>,
+    /// Time before the first byte.
+    pub wait: Option<Span>,
+    /// Gate to pass before the first byte.
+    pub gate: Option<String>,
+    /// A stop within the body.
+    pub pause: Option<Pause>,
+    /// Time between two bytes of the body.
+    pub trickle: Option<Span>,
+    /// Only so many bytes of the body are sent.
+    pub cut: Option<usize>,
+    /// What happens to the connection afterwards.
+    pub then: Ending,
+    /// Bytes instead of everything above, except `wait`, `gate` and `then`.
+    pub raw: Option<Vec<Raw>>,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            reason: String::new(),
+            headers: Headers::default(),
+            body: None,
+            size: None,
+            echo: false,
+            length: None,
+            framing: Shape::Length,
+            date: true,
+            validates: false,
+            interim: Vec::new(),
+            wait: None,
+            gate: None,
+            pause: None,
+            trickle: None,
+            cut: None,
+            then: Ending::Keep,
+            raw: None,
+        }
+    }
+}
+
+impl Answer {
+    /// A 200 with this body.
+    #[must_use]
+    pub fn ok(body: &str) -> Self {
+        Self {
+            body: Some(body.to_owned()),
+            ..Self::default()
+        }
+    }
+    /// A 200 with a generated body.
+    #[must_use]
+    pub fn sized(bytes: usize) -> Self {
+        Self {
+            size: Some(bytes),
+            ..Self::default()
+        }
+    }
+    /// The same with a field more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+    /// The body's bytes.
+    pub(super) fn content(&self) -> Vec<u8> {
+        match (&self.body, self.size) {
+            (Some(text), _) => text.clone().into_bytes(),
+            (None, Some(size)) => pattern(size),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// How the end of a body is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// `Content-Length`.
+    #[default]
+    Length,
+    /// Chunks of at most 1 KiB.
+    Chunked,
+    /// By closing.
+    Close,
+    /// Chunks, the second of which has no valid size.
+    BrokenChunks,
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It waits for the next request.
+    #[default]
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is reset.
+    Reset,
+    /// Nothing more happens until the other side gives up.
+    Hang,
+}
+
+/// A stop within the body.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// After so many bytes.
+    pub after: usize,
+    /// For this long.
+    #[serde(default)]
+    pub wait: Option<Span>,
+    /// Until this gate opens.
+    #[serde(default)]
+    pub gate: Option<String>,
+}
+
+/// One step of a raw answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Raw {
+    /// These bytes.
+    Send(String),
+    /// Nothing for this long.
+    Wait(Span),
+    /// Nothing until this gate opens.
+    Gate(String),
+}
+
+/// Fields in order: a map, or a list of pairs where one name comes twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_yaml::Value::deserialize(deserializer)?;
+        let text = |value: &serde_yaml::Value| match value {
+            serde_yaml::Value::String(text) => Ok(text.clone()),
+            serde_yaml::Value::Number(number) => Ok(number.to_string()),
+            other => Err(serde::de::Error::custom(format!(
+                "a field's name and value are text, not {other:?}"
+            ))),
+        };
+        let mut fields = Vec::new();
+        match &value {
+            serde_yaml::Value::Mapping(map) => {
+                for (name, value) in map {
+                    fields.push((text(name)?, text(value)?));
+                }
+            }
+            serde_yaml::Value::Sequence(pairs) => {
+                for pair in pairs {
+                    match pair.as_sequence().map(Vec::as_slice) {
+                        Some([name, value]) => fields.push((text(name)?, text(value)?)),
+                        _ => {
+                            return Err(serde::de::Error::custom(
+                                "a list of fields is a list of [name, value]",
+                            ));
+                        }
+                    }
+                }
+            }
+            _ => {
+                return Err(serde::de::Error::custom(
+                    "fields are a map or a list of [name, value]",
+                ));
+            }
+        }
+        Ok(Self(fields))
+    }
+}
+
+/// A body in which every position has its own neighbourhood, so that a byte lost, doubled or moved is seen.
+#[must_use]
+pub fn pattern(bytes: usize) -> Vec<u8> {
+    (0..)
+        .flat_map(|line: u64| format!("{line:014}\n").into_bytes())
+        .take(bytes)
+        .collect()
+}
