@@ -10,9 +10,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "Leeward test authority");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Leeward test authority");
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 });
 
@@ -32,9 +30,7 @@ impl Leaf {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names.to_vec()).unwrap();
         if let Some(first) = names.first() {
-            params
-                .distinguished_name
-                .push(rcgen::DnType::CommonName, first.as_str());
+            params.distinguished_name.push(rcgen::DnType::CommonName, first.as_str());
         }
         let certificate = params.signed_by(&key, &AUTHORITY).unwrap();
         Self { certificate, key }
@@ -46,16 +42,8 @@ impl Leaf {
     /// When the directory cannot be written.
     pub fn write(&self, directory: &Path, name: &str) {
         std::fs::create_dir_all(directory).unwrap();
-        std::fs::write(
-            directory.join(format!("{name}.pem")),
-            self.certificate.pem(),
-        )
-        .unwrap();
-        std::fs::write(
-            directory.join(format!("{name}.key")),
-            self.key.serialize_pem(),
-        )
-        .unwrap();
+        std::fs::write(directory.join(format!("{name}.pem")), self.certificate.pem()).unwrap();
+        std::fs::write(directory.join(format!("{name}.key")), self.key.serialize_pem()).unwrap();
         std::fs::write(directory.join("ca.pem"), AUTHORITY.pem()).unwrap();
     }
 
@@ -66,13 +54,12 @@ impl Leaf {
     #[must_use]
     pub fn server(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let config =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![self.certificate.der().clone()], key)
-                .unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.der().clone()], key)
+            .unwrap();
         Arc::new(config)
     }
 }
@@ -85,12 +72,11 @@ impl Leaf {
 pub fn client(alpn: &[&str]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(authority()).unwrap();
-    let mut config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Arc::new(config)
 }

@@ -46,9 +46,8 @@ impl Head {
         let start = lines.next().unwrap_or_default().to_owned();
         let mut fields = Vec::new();
         for line in lines {
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| Lost::Malformed(format!("no colon in field line {line:?}")))?;
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| Lost::Malformed(format!("no colon in field line {line:?}")))?;
             fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
         }
         Ok(Self { raw, start, fields })
@@ -56,10 +55,7 @@ impl Head {
 
     /// Every value of a field, in order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.fields.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
     /// The values of a field joined as one list, or none when the field is absent.
     #[must_use]
@@ -75,15 +71,12 @@ impl Head {
     /// Whether the body is sent in chunks.
     #[must_use]
     pub fn chunked(&self) -> bool {
-        self.values("transfer-encoding")
-            .any(|v| v.to_ascii_lowercase().ends_with("chunked"))
+        self.values("transfer-encoding").any(|v| v.to_ascii_lowercase().ends_with("chunked"))
     }
     /// The declared length.
     #[must_use]
     pub fn length(&self) -> Option<usize> {
-        self.values("content-length")
-            .next()
-            .and_then(|v| v.parse().ok())
+        self.values("content-length").next().and_then(|v| v.parse().ok())
     }
 }
 
@@ -149,8 +142,7 @@ fn read_chunks(wire: &mut Wire, into: &mut Vec<u8>) -> Result<(), Lost> {
     loop {
         let line = read_line(wire)?;
         let size = line.split(';').next().unwrap_or_default().trim();
-        let size = usize::from_str_radix(size, 16)
-            .map_err(|_| Lost::Malformed(format!("chunk size {line:?}")))?;
+        let size = usize::from_str_radix(size, 16).map_err(|_| Lost::Malformed(format!("chunk size {line:?}")))?;
         if size == 0 {
             while !read_line(wire)?.is_empty() {}
             return Ok(());
@@ -177,7 +169,5 @@ fn read_line(wire: &mut Wire) -> Result<String, Lost> {
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }

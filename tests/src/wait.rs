@@ -17,19 +17,13 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<
         if let Some(value) = probe() {
             return value;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {within:?} for {what}, in vain"
-        );
+        assert!(Instant::now() < deadline, "waited {within:?} for {what}, in vain");
         pause(Duration::from_millis(10));
     }
 }
 
 /// Lets time pass between two looks at something that cannot be waited for.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a thread of a test, not of the edge"
-)]
+#[allow(clippy::disallowed_methods, reason = "a thread of a test, not of the edge")]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
@@ -41,9 +35,9 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).map(Span).ok_or_else(|| {
-            serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 10s or 2m"))
-        })
+        parse(&text)
+            .map(Span)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 10s or 2m")))
     }
 }
 

@@ -26,9 +26,7 @@ impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-                Self::Reset
-            }
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Self::Reset,
             ErrorKind::UnexpectedEof => Self::Closed,
             _ => Self::Other(error.to_string()),
         }
@@ -66,11 +64,7 @@ impl Wire {
         Self::over(Io::Server(Box::new(StreamOwned::new(session, tcp))))
     }
     fn over(io: Io) -> Self {
-        Self {
-            io,
-            buffer: Vec::new(),
-            deadline: None,
-        }
+        Self { io, buffer: Vec::new(), deadline: None }
     }
     /// The socket below.
     #[must_use]

@@ -55,11 +55,7 @@ impl Request {
     /// A GET.
     #[must_use]
     pub fn get(url: &str) -> Self {
-        Self {
-            method: "GET".into(),
-            url: url.into(),
-            fields: Vec::new(),
-        }
+        Self { method: "GET".into(), url: url.into(), fields: Vec::new() }
     }
 }
 
@@ -79,26 +75,16 @@ impl Connection {
     /// When the server does not choose `h2` or anything else fails within the deadline.
     #[must_use]
     pub fn open(address: SocketAddr, server_name: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let name = ServerName::try_from(server_name.to_owned()).unwrap();
         let opened = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, async {
                 let tcp = TcpStream::connect(address).await.unwrap();
                 tcp.set_nodelay(true).unwrap();
-                let tls = TlsConnector::from(certificates::client(&["h2", "http/1.1"]))
-                    .connect(name, tcp)
-                    .await
-                    .unwrap();
+                let tls =
+                    TlsConnector::from(certificates::client(&["h2", "http/1.1"])).connect(name, tcp).await.unwrap();
                 let session = tls.get_ref().1;
-                assert_eq!(
-                    session.alpn_protocol(),
-                    Some(&b"h2"[..]),
-                    "the server did not choose h2"
-                );
+                assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]), "the server did not choose h2");
                 let leaf = session.peer_certificates().unwrap()[0].as_ref().to_vec();
                 let (requests, connection) = h2::client::handshake(tls).await.unwrap();
                 (requests, tokio::spawn(connection), leaf)
@@ -106,12 +92,7 @@ impl Connection {
             .await
         });
         let (requests, driver, leaf) = opened.expect("an HTTP/2 connection within the deadline");
-        Self {
-            runtime,
-            requests,
-            driver,
-            leaf,
-        }
+        Self { runtime, requests, driver, leaf }
     }
 
     /// Sends one request and waits for its whole response.
@@ -133,10 +114,7 @@ impl Connection {
         self.runtime.block_on(async {
             let mut waiting = Vec::new();
             for request in requests {
-                waiting.push(tokio::spawn(exchange(
-                    self.requests.clone(),
-                    request.clone(),
-                )));
+                waiting.push(tokio::spawn(exchange(self.requests.clone(), request.clone())));
             }
             let mut responses = Vec::new();
             for task in waiting {
@@ -153,33 +131,20 @@ impl Connection {
     /// When it is still open after the deadline.
     #[must_use]
     pub fn end(self) -> Option<String> {
-        let Self {
-            runtime,
-            requests,
-            driver,
-            ..
-        } = self;
+        let Self { runtime, requests, driver, .. } = self;
         let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, driver).await });
         drop(requests);
-        ended
-            .expect("the server ends the connection")
-            .unwrap()
-            .err()
-            .map(|error| error.to_string())
+        ended.expect("the server ends the connection").unwrap().err().map(|error| error.to_string())
     }
 }
 
 async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Response, String> {
-    let mut head = http::Request::builder()
-        .method(request.method.as_str())
-        .uri(&request.url);
+    let mut head = http::Request::builder().method(request.method.as_str()).uri(&request.url);
     for (name, value) in &request.fields {
         head = head.header(name, value);
     }
     let mut ready = requests.ready().await.map_err(|e| e.to_string())?;
-    let (response, _) = ready
-        .send_request(head.body(()).unwrap(), true)
-        .map_err(|e| e.to_string())?;
+    let (response, _) = ready.send_request(head.body(()).unwrap(), true).map_err(|e| e.to_string())?;
     let (parts, mut stream) = response.await.map_err(|e| e.to_string())?.into_parts();
     let mut body = Vec::new();
     let mut cut = None;
@@ -195,10 +160,5 @@ async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Resp
             }
         }
     }
-    Ok(Response {
-        status: parts.status.as_u16(),
-        fields: parts.headers,
-        body: body.into(),
-        cut,
-    })
+    Ok(Response { status: parts.status.as_u16(), fields: parts.headers, body: body.into(), cut })
 }

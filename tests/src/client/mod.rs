@@ -110,20 +110,12 @@ impl Target {
     /// In the clear.
     #[must_use]
     pub fn plain(address: SocketAddr) -> Self {
-        Self {
-            address,
-            server_name: None,
-            receive_buffer: None,
-        }
+        Self { address, server_name: None, receive_buffer: None }
     }
     /// Over TLS with this server name.
     #[must_use]
     pub fn tls(address: SocketAddr, server_name: &str) -> Self {
-        Self {
-            address,
-            server_name: Some(server_name.to_owned()),
-            receive_buffer: None,
-        }
+        Self { address, server_name: Some(server_name.to_owned()), receive_buffer: None }
     }
     /// With a small receive buffer.
     #[must_use]
@@ -147,8 +139,7 @@ impl Target {
         let mut wire = match &self.server_name {
             None => Wire::plain(tcp),
             Some(name) => {
-                let name =
-                    ServerName::try_from(name.clone()).map_err(|e| Lost::Other(e.to_string()))?;
+                let name = ServerName::try_from(name.clone()).map_err(|e| Lost::Other(e.to_string()))?;
                 let session = ClientConnection::new(certificates::client(&["http/1.1"]), name);
                 Wire::client(session.map_err(|e| Lost::Other(e.to_string()))?, tcp)
             }
@@ -199,12 +190,7 @@ impl Request {
     #[must_use]
     pub fn new(method: &str, host: &str, target: &str) -> Self {
         let fields = vec![("Host".to_owned(), host.to_owned())];
-        Self {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            fields,
-            body: None,
-        }
+        Self { method: method.to_owned(), target: target.to_owned(), fields, body: None }
     }
     /// The same with a field more.
     #[must_use]
@@ -264,21 +250,14 @@ impl Connection {
         let mut interim = Vec::new();
         loop {
             let head = Head::read(&mut self.wire)?;
-            let status: u16 = head
-                .word(1)
-                .parse()
-                .map_err(|_| Lost::Malformed(format!("status line {:?}", head.start)))?;
+            let status: u16 =
+                head.word(1).parse().map_err(|_| Lost::Malformed(format!("status line {:?}", head.start)))?;
             if (100..200).contains(&status) && status != 101 {
                 interim.push(status);
                 continue;
             }
             let body = http1::read_body(&mut self.wire, framing(method, status, &head));
-            return Ok(Response {
-                head,
-                interim,
-                body: body.bytes,
-                cut: body.cut,
-            });
+            return Ok(Response { head, interim, body: body.bytes, cut: body.cut });
         }
     }
     /// Reads a response head and leaves the body where it is: a reader that stalls.
@@ -293,12 +272,7 @@ impl Connection {
     pub fn read_rest(&mut self, head: Head) -> Response {
         let status = head.word(1).parse().unwrap_or(0);
         let body = http1::read_body(&mut self.wire, framing("GET", status, &head));
-        Response {
-            head,
-            interim: Vec::new(),
-            body: body.bytes,
-            cut: body.cut,
-        }
+        Response { head, interim: Vec::new(), body: body.bytes, cut: body.cut }
     }
     /// Waits for the other side to end the connection; gives what came before that and how it ended.
     pub fn end(&mut self, within: Duration) -> (Vec<u8>, Lost) {
@@ -318,18 +292,12 @@ impl Connection {
     /// The certificate names the TLS server showed, as the DER of its leaf; none in the clear or before the first answer.
     #[must_use]
     pub fn leaf(&self) -> Option<Vec<u8>> {
-        self.wire
-            .session()?
-            .peer_certificates()?
-            .first()
-            .map(|leaf| leaf.as_ref().to_vec())
+        self.wire.session()?.peer_certificates()?.first().map(|leaf| leaf.as_ref().to_vec())
     }
     /// Bytes the kernel may still hold for a reader that stalls.
     #[must_use]
     pub fn receive_buffer(&self) -> usize {
-        SockRef::from(self.wire.tcp())
-            .recv_buffer_size()
-            .unwrap_or(0)
+        SockRef::from(self.wire.tcp()).recv_buffer_size().unwrap_or(0)
     }
     /// The address of this side.
     ///

@@ -10,10 +10,7 @@ fn cache_status_is_read_by_its_first_member() {
         (Some("leeward; fwd=uri-miss"), CacheUse::Miss),
         (Some("leeward; fwd=uri-miss; stored"), CacheUse::Stored),
         (Some("leeward; hit; detail=stale; ttl=-5"), CacheUse::Stale),
-        (
-            Some("leeward; fwd=stale; fwd-status=304"),
-            CacheUse::Expired,
-        ),
+        (Some("leeward; fwd=stale; fwd-status=304"), CacheUse::Expired),
         (Some("leeward; fwd=bypass"), CacheUse::Bypass),
         (Some("leeward; fwd=method"), CacheUse::Other),
         (Some("leeward; fwd=uri-miss, other; hit"), CacheUse::Miss),

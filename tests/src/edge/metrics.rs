@@ -22,25 +22,15 @@ impl Metrics {
     /// When a line is neither a comment nor a sample.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let samples = text
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self {
-            samples: samples
-                .map(|line| sample(line).unwrap_or_else(|| panic!("no sample: {line:?}")))
-                .collect(),
-        }
+        let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self { samples: samples.map(|line| sample(line).unwrap_or_else(|| panic!("no sample: {line:?}"))).collect() }
     }
 
     /// The sum of all samples of a name that have these labels among theirs.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let fits = |s: &&Sample| {
-            s.name == name
-                && labels
-                    .iter()
-                    .all(|(k, v)| s.labels.get(*k).is_some_and(|have| have == v))
-        };
+        let fits =
+            |s: &&Sample| s.name == name && labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|have| have == v));
         self.samples.iter().filter(fits).map(|s| s.value).sum()
     }
 
@@ -52,10 +42,7 @@ impl Metrics {
     pub fn sum_of(&self, selector: &str) -> f64 {
         let Sample { name, labels, .. } =
             sample(&format!("{selector} 0")).unwrap_or_else(|| panic!("no selector: {selector:?}"));
-        let labels: Vec<(&str, &str)> = labels
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         self.sum(&name, &labels)
     }
 
@@ -93,11 +80,7 @@ fn sample(line: &str) -> Option<Sample> {
         );
         rest = &after[end + 1..];
     }
-    Some(Sample {
-        name: name.to_owned(),
-        labels: pairs,
-        value: value.parse().ok()?,
-    })
+    Some(Sample { name: name.to_owned(), labels: pairs, value: value.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -109,13 +92,9 @@ mod tests {
     #[test]
     fn a_sum_takes_the_samples_that_have_the_labels() {
         let metrics = Metrics::parse(SCRAPE);
-        for (selector, sum) in [
-            ("a", 5.0),
-            ("a{site=\"x\"}", 2.0),
-            ("a{site=\"z\"}", 0.0),
-            ("b", 4.5),
-            ("a{to=\"q\\\"{},\"}", 2.0),
-        ] {
+        for (selector, sum) in
+            [("a", 5.0), ("a{site=\"x\"}", 2.0), ("a{site=\"z\"}", 0.0), ("b", 4.5), ("a{to=\"q\\\"{},\"}", 2.0)]
+        {
             assert!(
                 (metrics.sum_of(selector) - sum).abs() < f64::EPSILON,
                 "{selector}: {} instead of {sum}",

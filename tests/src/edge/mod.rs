@@ -42,10 +42,7 @@ impl Setup {
     /// A setup of this configuration only.
     #[must_use]
     pub fn new(config: &str) -> Self {
-        Self {
-            config: config.to_owned(),
-            ..Self::default()
-        }
+        Self { config: config.to_owned(), ..Self::default() }
     }
     /// The same with a name more.
     #[must_use]
@@ -56,10 +53,7 @@ impl Setup {
     /// The same with a certificate more.
     #[must_use]
     pub fn certificate(mut self, file: &str, hosts: &[&str]) -> Self {
-        self.certificates.push((
-            file.to_owned(),
-            hosts.iter().map(ToString::to_string).collect(),
-        ));
+        self.certificates.push((file.to_owned(), hosts.iter().map(ToString::to_string).collect()));
         self
     }
     /// The same with a file more.
@@ -94,20 +88,13 @@ impl Ports {
         let mut pick = || {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_reuse_address(true).unwrap();
-            socket
-                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-                .unwrap();
+            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
             let address = socket.local_addr().unwrap().as_socket().unwrap();
             reserved.push(socket);
             address
         };
         let (http, https, admin) = (pick(), pick(), pick());
-        Self {
-            http,
-            https,
-            admin,
-            reserved,
-        }
+        Self { http, https, admin, reserved }
     }
 }
 
@@ -117,7 +104,7 @@ impl Edge {
     /// # Panics
     /// When it does not get ready; its output is part of the message.
     #[must_use]
-    pub fn start(setup: Setup) -> Self {
+    pub fn start(setup: &Setup) -> Self {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -134,8 +121,8 @@ impl Edge {
     /// # Panics
     /// When it starts after all.
     #[must_use]
-    pub fn refuse(setup: Setup) -> String {
-        match Self::try_start(setup, 1) {
+    pub fn refuse(setup: &Setup) -> String {
+        match Self::try_start(setup.clone(), 1) {
             Ok(_) => panic!("the edge started, which it should have refused"),
             Err(why) => why,
         }
@@ -147,34 +134,14 @@ impl Edge {
             // The first attempt failed on a port: perhaps because it was reserved.
             ports.reserved.clear();
         }
-        let directory = tempfile::Builder::new()
-            .prefix("leeward-test-")
-            .tempdir()
-            .unwrap();
+        let directory = tempfile::Builder::new().prefix("leeward-test-").tempdir().unwrap();
         let setup = write_files(setup, &ports, directory.path());
         let mut command = Command::new(binary());
-        command
-            .arg("run")
-            .arg("--config")
-            .arg(directory.path().join("leeward.yaml"));
-        command
-            .current_dir(directory.path())
-            .envs(setup.environment.iter().map(|(n, v)| (n, v)));
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.arg("run").arg("--config").arg(directory.path().join("leeward.yaml"));
+        command.current_dir(directory.path()).envs(setup.environment.iter().map(|(n, v)| (n, v)));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Output::collect(child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let mut edge = Self {
-            child,
-            setup,
-            ports,
-            directory,
-            output,
-            ended: false,
-        };
+        let mut edge = Self { child, setup, ports, directory, output, ended: false };
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = edge.child.try_wait().unwrap() {
@@ -182,10 +149,7 @@ impl Edge {
                 edge.output.settle();
                 return Err(format!("exit: {status}\n{}", edge.story()));
             }
-            if edge
-                .admin("GET", "/readyz", None)
-                .is_ok_and(|answer| answer.status() == 200)
-            {
+            if edge.admin("GET", "/readyz", None).is_ok_and(|answer| answer.status() == 200) {
                 return Ok(edge);
             }
             if Instant::now() > deadline {
@@ -249,19 +213,13 @@ impl Edge {
     /// When they cannot be read.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let answer = self
-            .admin("GET", "/metrics", self.token().as_deref())
-            .expect("an answer to GET /metrics");
+        let answer = self.admin("GET", "/metrics", self.token().as_deref()).expect("an answer to GET /metrics");
         assert_eq!(answer.status(), 200, "GET /metrics: {}", answer.text());
         Metrics::parse(&answer.text())
     }
 
     fn token(&self) -> Option<String> {
-        self.setup
-            .names
-            .iter()
-            .find(|(name, _)| name == "token")
-            .map(|(_, token)| token.clone())
+        self.setup.names.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone())
     }
 
     /// Writes another configuration file, without saying so to the edge.
@@ -294,15 +252,10 @@ impl Edge {
         let good = |metrics: &Metrics| metrics.sum("leeward_reloads_total", &[("result", "ok")]);
         let before = self.metrics();
         self.signal(Signal::HUP);
-        let after = wait::until(
-            "the reload to be counted in leeward_reloads_total",
-            PATIENCE,
-            || {
-                let now = self.metrics();
-                (now.sum("leeward_reloads_total", &[]) > before.sum("leeward_reloads_total", &[]))
-                    .then_some(now)
-            },
-        );
+        let after = wait::until("the reload to be counted in leeward_reloads_total", PATIENCE, || {
+            let now = self.metrics();
+            (now.sum("leeward_reloads_total", &[]) > before.sum("leeward_reloads_total", &[])).then_some(now)
+        });
         good(&after) > good(&before)
     }
 
@@ -312,9 +265,7 @@ impl Edge {
     /// When it is still there after the deadline.
     #[must_use]
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
-        let status = wait::until("the edge to exit", within, || {
-            self.child.try_wait().unwrap()
-        });
+        let status = wait::until("the edge to exit", within, || self.child.try_wait().unwrap());
         self.ended = true;
         self.output.settle();
         status
@@ -332,8 +283,7 @@ impl Edge {
 
     /// Everything a reader of a failed test wants to see.
     fn story(&self) -> String {
-        let config =
-            std::fs::read_to_string(self.directory().join("leeward.yaml")).unwrap_or_default();
+        let config = std::fs::read_to_string(self.directory().join("leeward.yaml")).unwrap_or_default();
         format!("--- leeward.yaml\n{config}\n{}", self.output.story())
     }
 }
@@ -359,9 +309,7 @@ fn write_files(mut setup: Setup, ports: &Ports, directory: &Path) -> Setup {
         ("admin", ports.admin.to_string()),
         ("dir", directory.display().to_string()),
     ];
-    setup
-        .names
-        .extend(known.map(|(name, value)| (name.to_owned(), value)));
+    setup.names.extend(known.map(|(name, value)| (name.to_owned(), value)));
     for (name, hosts) in &setup.certificates {
         Leaf::new(hosts).write(&directory.join("tls"), name);
     }
@@ -370,11 +318,7 @@ fn write_files(mut setup: Setup, ports: &Ports, directory: &Path) -> Setup {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, fill_in(text, &setup.names)).unwrap();
     }
-    std::fs::write(
-        directory.join("leeward.yaml"),
-        fill_in(&setup.config, &setup.names),
-    )
-    .unwrap();
+    std::fs::write(directory.join("leeward.yaml"), fill_in(&setup.config, &setup.names)).unwrap();
     setup
 }
 
@@ -390,10 +334,7 @@ pub fn fill_in(text: &str, names: &[(String, String)]) -> String {
     }
     if let Some(at) = text.find("${") {
         let rest: String = text[at..].chars().take(40).collect();
-        panic!(
-            "nothing is known as {rest:?}; known: {:?}",
-            names.iter().map(|(name, _)| name).collect::<Vec<_>>()
-        );
+        panic!("nothing is known as {rest:?}; known: {:?}", names.iter().map(|(name, _)| name).collect::<Vec<_>>());
     }
     text
 }

@@ -29,19 +29,10 @@ struct Lines {
 }
 
 impl Output {
-    pub(super) fn collect(
-        out: impl Read + Send + 'static,
-        err: impl Read + Send + 'static,
-    ) -> Self {
+    pub(super) fn collect(out: impl Read + Send + 'static, err: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
-        let readers = vec![
-            read(&shared, out, |lines| &mut lines.out),
-            read(&shared, err, |lines| &mut lines.err),
-        ];
-        Self {
-            shared,
-            readers: Mutex::new(readers),
-        }
+        let readers = vec![read(&shared, out, |lines| &mut lines.out), read(&shared, err, |lines| &mut lines.err)];
+        Self { shared, readers: Mutex::new(readers) }
     }
 
     /// Waits until both streams have ended, once the process has.
@@ -70,18 +61,10 @@ impl Output {
 
     /// Waits for an access log entry that fits; none when it did not come. All entries so far are the second part.
     #[must_use]
-    pub fn wait_for_access(
-        &self,
-        within: Duration,
-        fits: impl Fn(&Value) -> bool,
-    ) -> (Option<Value>, Vec<Value>) {
+    pub fn wait_for_access(&self, within: Duration, fits: impl Fn(&Value) -> bool) -> (Option<Value>, Vec<Value>) {
         let lines = self.shared.lines.lock().unwrap();
         let found = |lines: &mut Lines| !entries(&lines.out).iter().any(&fits);
-        let (lines, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(lines, within, found)
-            .unwrap();
+        let (lines, _) = self.shared.changed.wait_timeout_while(lines, within, found).unwrap();
         let all = entries(&lines.out);
         (all.iter().find(|entry| fits(entry)).cloned(), all)
     }
@@ -93,17 +76,10 @@ impl Output {
     #[must_use]
     pub fn wait_for_entries(&self, count: usize, within: Duration) -> Vec<Value> {
         let lines = self.shared.lines.lock().unwrap();
-        let (lines, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(lines, within, |lines| entries(&lines.out).len() < count)
-            .unwrap();
+        let (lines, _) =
+            self.shared.changed.wait_timeout_while(lines, within, |lines| entries(&lines.out).len() < count).unwrap();
         let all = entries(&lines.out);
-        assert!(
-            all.len() >= count,
-            "{} access log entries within {within:?}, {count} were waited for",
-            all.len()
-        );
+        assert!(all.len() >= count, "{} access log entries within {within:?}, {count} were waited for", all.len());
         all
     }
 
@@ -112,11 +88,7 @@ impl Output {
     pub fn wait_for_err(&self, within: Duration, text: &str) -> bool {
         let lines = self.shared.lines.lock().unwrap();
         let missing = |lines: &mut Lines| !lines.err.iter().any(|line| line.contains(text));
-        let (_lines, waited) = self
-            .shared
-            .changed
-            .wait_timeout_while(lines, within, missing)
-            .unwrap();
+        let (_lines, waited) = self.shared.changed.wait_timeout_while(lines, within, missing).unwrap();
         !waited.timed_out()
     }
 
@@ -125,11 +97,7 @@ impl Output {
     pub fn wait_for_out(&self, within: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
         let lines = self.shared.lines.lock().unwrap();
         let missing = |lines: &mut Lines| !lines.out.iter().any(|line| fits(line));
-        let (lines, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(lines, within, missing)
-            .unwrap();
+        let (lines, _) = self.shared.changed.wait_timeout_while(lines, within, missing).unwrap();
         lines.out.iter().find(|line| fits(line)).cloned()
     }
 
@@ -147,9 +115,7 @@ impl Output {
 
 fn entries(lines: &[String]) -> Vec<Value> {
     let values = lines.iter().filter(|line| line.starts_with('{'));
-    values
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    values.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn read(
@@ -161,10 +127,7 @@ fn read(
     std::thread::spawn(move || {
         let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
-        while stream
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|count| count > 0)
-        {
+        while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             list(&mut shared.lines.lock().unwrap()).push(text);
             shared.changed.notify_all();

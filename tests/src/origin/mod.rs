@@ -92,19 +92,14 @@ impl Origin {
     /// When the address cannot be bound.
     #[must_use]
     pub fn start_at(address: SocketAddr, tls: Option<Arc<ServerConfig>>, script: Script) -> Self {
-        Self::try_start_at(address, tls, script)
-            .unwrap_or_else(|error| panic!("an origin on {address}: {error}"))
+        Self::try_start_at(address, tls, script).unwrap_or_else(|error| panic!("an origin on {address}: {error}"))
     }
 
     /// As `start_at`, for an address that may be out of reach, such as port 80.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn try_start_at(
-        address: SocketAddr,
-        tls: Option<Arc<ServerConfig>>,
-        script: Script,
-    ) -> std::io::Result<Self> {
+    pub fn try_start_at(address: SocketAddr, tls: Option<Arc<ServerConfig>>, script: Script) -> std::io::Result<Self> {
         let reserved = reserve(address)?;
         let address = reserved.local_addr()?.as_socket().unwrap();
         let shared = Shared {
@@ -113,13 +108,7 @@ impl Origin {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
         };
-        let mut origin = Self {
-            shared: Arc::new(shared),
-            address,
-            tls,
-            running: None,
-            reserved: Some(reserved),
-        };
+        let mut origin = Self { shared: Arc::new(shared), address, tls, running: None, reserved: Some(reserved) };
         origin.resume();
         Ok(origin)
     }
@@ -150,9 +139,7 @@ impl Origin {
         self.reserved = None;
         let listener = TcpListener::from(socket);
         let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
-        self.running = Some(std::thread::spawn(move || {
-            accept(&listener, &shared, tls.as_ref())
-        }));
+        self.running = Some(std::thread::spawn(move || accept(&listener, &shared, tls.as_ref())));
     }
 
     /// Stops: connecting is refused from now on, and every open connection is closed.
@@ -167,15 +154,7 @@ impl Origin {
         // The accepting thread waits in accept(): one connection wakes it.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(5));
         thread.join().unwrap();
-        let live: Vec<TcpStream> = self
-            .shared
-            .log
-            .lock()
-            .unwrap()
-            .live
-            .drain()
-            .map(|(_, tcp)| tcp)
-            .collect();
+        let live: Vec<TcpStream> = self.shared.log.lock().unwrap().live.drain().map(|(_, tcp)| tcp).collect();
         for tcp in live {
             let _ = tcp.shutdown(Shutdown::Both);
         }
@@ -185,12 +164,7 @@ impl Origin {
 
     /// Opens a gate that answers wait at.
     pub fn open(&self, gate: &str) {
-        self.shared
-            .log
-            .lock()
-            .unwrap()
-            .open_gates
-            .push(gate.to_owned());
+        self.shared.log.lock().unwrap().open_gates.push(gate.to_owned());
         self.shared.changed.notify_all();
     }
 
@@ -224,10 +198,7 @@ impl Origin {
     /// When they did not come within the deadline.
     pub fn wait_for(&self, requests: usize, within: Duration) {
         let log = self.shared.log.lock().unwrap();
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(log, within, |log| log.received.len() < requests);
+        let waited = self.shared.changed.wait_timeout_while(log, within, |log| log.received.len() < requests);
         let (log, _) = waited.unwrap();
         assert!(
             log.received.len() >= requests,
@@ -263,9 +234,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerC
             continue;
         };
         let (shared, tls) = (Arc::clone(shared), tls.cloned());
-        let served = std::thread::Builder::new()
-            .stack_size(STACK)
-            .spawn(move || play::serve(&shared, tcp, tls, id));
+        let served = std::thread::Builder::new().stack_size(STACK).spawn(move || play::serve(&shared, tcp, tls, id));
         served.unwrap();
     }
 }
@@ -288,12 +257,7 @@ impl Shared {
 
     /// Notes a request and picks its answer.
     fn arrive(&self, request: Received) -> Answer {
-        let path = request
-            .target()
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let path = request.target().split('?').next().unwrap_or_default().to_owned();
         let mut log = self.log.lock().unwrap();
         let turn = log.turns.entry(path.clone()).or_default();
         let index = *turn;
@@ -311,13 +275,9 @@ impl Shared {
     /// Waits at a gate; false when the origin was stopped meanwhile.
     fn pass(&self, gate: &str) -> bool {
         let log = self.log.lock().unwrap();
-        let closed = |log: &mut Log| {
-            !self.stopping.load(Ordering::SeqCst) && !log.open_gates.iter().any(|open| open == gate)
-        };
-        let (_log, waited) = self
-            .changed
-            .wait_timeout_while(log, crate::wait::PATIENCE * 3, closed)
-            .unwrap();
+        let closed =
+            |log: &mut Log| !self.stopping.load(Ordering::SeqCst) && !log.open_gates.iter().any(|open| open == gate);
+        let (_log, waited) = self.changed.wait_timeout_while(log, crate::wait::PATIENCE * 3, closed).unwrap();
         !waited.timed_out() && !self.stopping.load(Ordering::SeqCst)
     }
 

@@ -46,26 +46,12 @@ fn converse(shared: &Shared, wire: &mut Wire, id: usize) -> Ending {
         if head.value("expect").is_some() && wire.send(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
             return Ending::Close;
         }
-        let framing = if head.chunked() {
-            Framing::Chunked
-        } else {
-            Framing::Length(head.length().unwrap_or(0))
-        };
+        let framing = if head.chunked() { Framing::Chunked } else { Framing::Length(head.length().unwrap_or(0)) };
         let body = http1::read_body(wire, framing).bytes;
-        let request = Received {
-            head,
-            body,
-            connection: id,
-        };
+        let request = Received { head, body, connection: id };
         let answer = shared.arrive(request.clone());
         wire.within(WRITE);
-        let sent = Turn {
-            shared,
-            wire,
-            request: &request,
-            answer: &answer,
-        }
-        .play();
+        let sent = Turn { shared, wire, request: &request, answer: &answer }.play();
         match (sent, answer.then) {
             (Err(_), _) => return Ending::Close,
             (Ok(()), Ending::Keep) if answer.framing == Shape::Close => return Ending::Close,
@@ -90,22 +76,14 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn play(mut self) -> Result<(), Lost> {
-        self.hold(
-            self.answer.wait.map(|span| span.0),
-            self.answer.gate.as_deref(),
-        )?;
+        self.hold(self.answer.wait.map(|span| span.0), self.answer.gate.as_deref())?;
         if let Some(steps) = &self.answer.raw {
             return self.play_raw(steps);
         }
         for status in &self.answer.interim {
-            self.wire
-                .send(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes())?;
+            self.wire.send(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes())?;
         }
-        let content = if self.answer.echo {
-            self.request.head.raw.clone()
-        } else {
-            self.answer.content()
-        };
+        let content = if self.answer.echo { self.request.head.raw.clone() } else { self.answer.content() };
         let unchanged = self.answer.validates && self.unchanged();
         let status = if unchanged { 304 } else { self.answer.status };
         self.wire.send(&self.head(status, content.len()))?;
@@ -129,39 +107,21 @@ impl Turn<'_> {
 
     fn unchanged(&self) -> bool {
         let ours = |name: &str| {
-            self.answer
-                .headers
-                .0
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name))
-                .map(|(_, v)| v.clone())
+            self.answer.headers.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
         };
         let theirs = |name: &str| self.request.head.value(name);
         match theirs("if-none-match") {
-            Some(tags) => {
-                ours("etag").is_some_and(|tag| tags.split(", ").any(|t| t == tag || t == "*"))
-            }
-            None => theirs("if-modified-since")
-                .is_some_and(|since| ours("last-modified") == Some(since)),
+            Some(tags) => ours("etag").is_some_and(|tag| tags.split(", ").any(|t| t == tag || t == "*")),
+            None => theirs("if-modified-since").is_some_and(|since| ours("last-modified") == Some(since)),
         }
     }
 
     fn head(&self, status: u16, length: usize) -> Vec<u8> {
         use std::fmt::Write as _;
         let mut head = format!("HTTP/1.1 {status} {}\r\n", self.answer.reason);
-        let named = |name: &str| {
-            self.answer
-                .headers
-                .0
-                .iter()
-                .any(|(n, _)| n.eq_ignore_ascii_case(name))
-        };
+        let named = |name: &str| self.answer.headers.0.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
         if self.answer.date && !named("date") {
-            let _ = write!(
-                head,
-                "Date: {}\r\n",
-                httpdate::fmt_http_date(SystemTime::now())
-            );
+            let _ = write!(head, "Date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
         }
         for (name, value) in &self.answer.headers.0 {
             let _ = write!(head, "{name}: {value}\r\n");
@@ -169,11 +129,7 @@ impl Turn<'_> {
         match self.answer.framing {
             _ if status == 204 || status == 304 => {}
             Shape::Length => {
-                let _ = write!(
-                    head,
-                    "Content-Length: {}\r\n",
-                    self.answer.length.unwrap_or(length)
-                );
+                let _ = write!(head, "Content-Length: {}\r\n", self.answer.length.unwrap_or(length));
             }
             Shape::Chunked | Shape::BrokenChunks => head.push_str("Transfer-Encoding: chunked\r\n"),
             Shape::Close => head.push_str("Connection: close\r\n"),
@@ -184,11 +140,7 @@ impl Turn<'_> {
 
     fn body(&mut self, content: &[u8]) -> Result<(), Lost> {
         let content = &content[..self.answer.cut.unwrap_or(content.len()).min(content.len())];
-        let stop = self
-            .answer
-            .pause
-            .as_ref()
-            .map_or(content.len(), |pause| pause.after.min(content.len()));
+        let stop = self.answer.pause.as_ref().map_or(content.len(), |pause| pause.after.min(content.len()));
         let (before, after) = content.split_at(stop);
         self.part(before, 0)?;
         if let Some(pause) = &self.answer.pause {
@@ -228,8 +180,7 @@ impl Turn<'_> {
     }
 
     fn hold(&mut self, time: Option<Duration>, gate: Option<&str>) -> Result<(), Lost> {
-        let waited = time.is_none_or(|time| self.shared.rest(time))
-            && gate.is_none_or(|gate| self.shared.pass(gate));
+        let waited = time.is_none_or(|time| self.shared.rest(time)) && gate.is_none_or(|gate| self.shared.pass(gate));
         self.wire.within(WRITE);
         if waited { Ok(()) } else { Err(Lost::Closed) }
     }

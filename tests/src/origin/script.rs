@@ -29,10 +29,7 @@ impl Script {
     /// Adds the answers of a path.
     #[must_use]
     pub fn on(mut self, path: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        self.paths.insert(
-            path.to_owned(),
-            OneOrMore::More(answers.into_iter().collect()),
-        );
+        self.paths.insert(path.to_owned(), OneOrMore::More(answers.into_iter().collect()));
         self
     }
 
@@ -43,15 +40,12 @@ impl Script {
             Some(OneOrMore::One(answer)) => std::slice::from_ref(&**answer),
             None => &[],
         };
-        answers
-            .get(turn.min(answers.len().saturating_sub(1)))
-            .cloned()
-            .unwrap_or_else(|| Answer {
-                // Loud on purpose: no test expects this status.
-                status: 599,
-                body: Some(format!("this origin has no answer for {path}")),
-                ..Answer::default()
-            })
+        answers.get(turn.min(answers.len().saturating_sub(1))).cloned().unwrap_or_else(|| Answer {
+            // Loud on purpose: no test expects this status.
+            status: 599,
+            body: Some(format!("this origin has no answer for {path}")),
+            ..Answer::default()
+        })
     }
 }
 
@@ -126,18 +120,12 @@ impl Answer {
     /// A 200 with this body.
     #[must_use]
     pub fn ok(body: &str) -> Self {
-        Self {
-            body: Some(body.to_owned()),
-            ..Self::default()
-        }
+        Self { body: Some(body.to_owned()), ..Self::default() }
     }
     /// A 200 with a generated body.
     #[must_use]
     pub fn sized(bytes: usize) -> Self {
-        Self {
-            size: Some(bytes),
-            ..Self::default()
-        }
+        Self { size: Some(bytes), ..Self::default() }
     }
     /// The same with a field more.
     #[must_use]
@@ -221,9 +209,7 @@ impl<'de> Deserialize<'de> for Headers {
         let text = |value: &serde_yaml::Value| match value {
             serde_yaml::Value::String(text) => Ok(text.clone()),
             serde_yaml::Value::Number(number) => Ok(number.to_string()),
-            other => Err(serde::de::Error::custom(format!(
-                "a field's name and value are text, not {other:?}"
-            ))),
+            other => Err(serde::de::Error::custom(format!("a field's name and value are text, not {other:?}"))),
         };
         let mut fields = Vec::new();
         match &value {
@@ -237,17 +223,13 @@ impl<'de> Deserialize<'de> for Headers {
                     match pair.as_sequence().map(Vec::as_slice) {
                         Some([name, value]) => fields.push((text(name)?, text(value)?)),
                         _ => {
-                            return Err(serde::de::Error::custom(
-                                "a list of fields is a list of [name, value]",
-                            ));
+                            return Err(serde::de::Error::custom("a list of fields is a list of [name, value]"));
                         }
                     }
                 }
             }
             _ => {
-                return Err(serde::de::Error::custom(
-                    "fields are a map or a list of [name, value]",
-                ));
+                return Err(serde::de::Error::custom("fields are a map or a list of [name, value]"));
             }
         }
         Ok(Self(fields))
@@ -257,8 +239,5 @@ impl<'de> Deserialize<'de> for Headers {
 /// A body in which every position has its own neighbourhood, so that a byte lost, doubled or moved is seen.
 #[must_use]
 pub fn pattern(bytes: usize) -> Vec<u8> {
-    (0..)
-        .flat_map(|line: u64| format!("{line:014}\n").into_bytes())
-        .take(bytes)
-        .collect()
+    (0..).flat_map(|line: u64| format!("{line:014}\n").into_bytes()).take(bytes).collect()
 }

@@ -45,13 +45,10 @@ pub struct Wanted {
 impl<'de> Deserialize<'de> for Expect {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::Number(status) => Ok(Self(Wanted {
-                status: Some(Want::Is(status.to_string())),
-                ..Wanted::default()
-            })),
-            map => serde_yaml::from_value(map)
-                .map(Self)
-                .map_err(D::Error::custom),
+            Value::Number(status) => {
+                Ok(Self(Wanted { status: Some(Want::Is(status.to_string())), ..Wanted::default() }))
+            }
+            map => serde_yaml::from_value(map).map(Self).map_err(D::Error::custom),
         }
     }
 }
@@ -89,13 +86,9 @@ impl<'de> Deserialize<'de> for Want {
             Value::Null => Self::Absent,
             Value::String(text) => Self::Is(text),
             Value::Number(number) => Self::Is(number.to_string()),
-            map @ Value::Mapping(_) => {
-                Self::Meets(serde_yaml::from_value(map).map_err(D::Error::custom)?)
-            }
+            map @ Value::Mapping(_) => Self::Meets(serde_yaml::from_value(map).map_err(D::Error::custom)?),
             other => {
-                return Err(D::Error::custom(format!(
-                    "{other:?} is no expectation of a text"
-                )));
+                return Err(D::Error::custom(format!("{other:?} is no expectation of a text")));
             }
         })
     }
@@ -113,14 +106,10 @@ impl Want {
         let shown = got.map_or_else(|| "nothing".to_owned(), |got| format!("{:?}", shorten(got)));
         (!fits).then(|| match self {
             Self::Absent => format!("{what}\n      expected: nothing\n      got:      {shown}"),
-            Self::Is(text) => format!(
-                "{what}\n      expected: {:?}\n      got:      {shown}",
-                shorten(text)
-            ),
-            Self::Meets(conditions) => format!(
-                "{what}\n      expected: {}\n      got:      {shown}",
-                conditions.words()
-            ),
+            Self::Is(text) => format!("{what}\n      expected: {:?}\n      got:      {shown}", shorten(text)),
+            Self::Meets(conditions) => {
+                format!("{what}\n      expected: {}\n      got:      {shown}", conditions.words())
+            }
         })
     }
 }
@@ -131,19 +120,10 @@ impl Conditions {
             return !self.present && self.has.is_none() && self.from.is_none() && self.to.is_none();
         };
         let number = got.parse::<i64>().ok();
-        self.has
-            .as_ref()
-            .is_none_or(|text| got.contains(text.as_str()))
-            && self
-                .lacks
-                .as_ref()
-                .is_none_or(|text| !got.contains(text.as_str()))
-            && self
-                .from
-                .is_none_or(|from| number.is_some_and(|number| number >= from))
-            && self
-                .to
-                .is_none_or(|to| number.is_some_and(|number| number <= to))
+        self.has.as_ref().is_none_or(|text| got.contains(text.as_str()))
+            && self.lacks.as_ref().is_none_or(|text| !got.contains(text.as_str()))
+            && self.from.is_none_or(|from| number.is_some_and(|number| number >= from))
+            && self.to.is_none_or(|to| number.is_some_and(|number| number <= to))
     }
     fn words(&self) -> String {
         let mut words = Vec::new();
@@ -151,11 +131,7 @@ impl Conditions {
             words.push("anything".to_owned());
         }
         words.extend(self.has.iter().map(|text| format!("with {text:?} in it")));
-        words.extend(
-            self.lacks
-                .iter()
-                .map(|text| format!("without {text:?} in it")),
-        );
+        words.extend(self.lacks.iter().map(|text| format!("without {text:?} in it")));
         words.extend(self.from.iter().map(|from| format!("at least {from}")));
         words.extend(self.to.iter().map(|to| format!("at most {to}")));
         words.join(", ")
@@ -181,10 +157,7 @@ pub(super) struct Got {
 
 impl Got {
     fn field(&self, name: &str) -> Option<String> {
-        let fits = self
-            .fields
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        let fits = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         let values: Vec<&str> = fits.map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
@@ -196,10 +169,7 @@ impl Wanted {
         let got = match (got, self.nothing) {
             (Err(_), true) => return Vec::new(),
             (Err(lost), false) => {
-                return vec![format!(
-                    "a response\n      expected: {}\n      got:      none: {lost:?}",
-                    self.words()
-                )];
+                return vec![format!("a response\n      expected: {}\n      got:      none: {lost:?}", self.words())];
             }
             (Ok(got), true) => {
                 return vec![format!(
@@ -210,37 +180,18 @@ impl Wanted {
             (Ok(got), false) => got,
         };
         let mut misses = Vec::new();
-        if let Some(miss) = self
-            .status
-            .as_ref()
-            .and_then(|want| want.miss("status", Some(&got.status.to_string())))
-        {
-            let said = got
-                .field("proxy-status")
-                .map(|said| format!(", Proxy-Status: {said}"))
-                .unwrap_or_default();
-            misses.push(format!(
-                "{miss}{said}, body {:?}",
-                shorten(&text(&got.body))
-            ));
+        if let Some(miss) = self.status.as_ref().and_then(|want| want.miss("status", Some(&got.status.to_string()))) {
+            let said = got.field("proxy-status").map(|said| format!(", Proxy-Status: {said}")).unwrap_or_default();
+            misses.push(format!("{miss}{said}, body {:?}", shorten(&text(&got.body))));
         }
-        misses.extend(self.headers.iter().filter_map(|(name, want)| {
-            want.miss(&format!("field {name}"), got.field(name).as_deref())
-        }));
         misses.extend(
-            self.body
-                .as_ref()
-                .and_then(|want| want.miss("body", Some(&text(&got.body)))),
+            self.headers
+                .iter()
+                .filter_map(|(name, want)| want.miss(&format!("field {name}"), got.field(name).as_deref())),
         );
-        misses.extend(
-            self.size
-                .and_then(|size| wrong_bytes(size, &got.body, self.incomplete)),
-        );
-        misses.extend(
-            self.cache
-                .as_ref()
-                .and_then(|cache| wrong_cache(cache, got.field("cache-status").as_deref())),
-        );
+        misses.extend(self.body.as_ref().and_then(|want| want.miss("body", Some(&text(&got.body)))));
+        misses.extend(self.size.and_then(|size| wrong_bytes(size, &got.body, self.incomplete)));
+        misses.extend(self.cache.as_ref().and_then(|cache| wrong_cache(cache, got.field("cache-status").as_deref())));
         misses.extend(self.wrong_end(got));
         misses.extend(self.wrong_time(got.took));
         misses
@@ -260,10 +211,11 @@ impl Wanted {
             _ => {}
         }
         match (self.closed, &got.end) {
-            (Some(true), Some(Lost::TimedOut)) => misses
-                .push("connection\n      expected: closed\n      got:      still open".to_owned()),
+            (Some(true), Some(Lost::TimedOut)) => {
+                misses.push("connection\n      expected: closed\n      got:      still open".to_owned());
+            }
             (Some(false), Some(Lost::Closed | Lost::Reset)) => {
-                misses.push("connection\n      expected: kept\n      got:      closed".to_owned())
+                misses.push("connection\n      expected: kept\n      got:      closed".to_owned());
             }
             _ => {}
         }
@@ -271,44 +223,37 @@ impl Wanted {
     }
 
     fn wrong_time(&self, took: Duration) -> Vec<String> {
-        let late = self.within.filter(|span| took > span.0).map(|span| {
-            format!(
-                "time\n      expected: within {:?}\n      got:      {took:?}",
-                span.0
-            )
-        });
-        let early = self.after.filter(|span| took < span.0).map(|span| {
-            format!(
-                "time\n      expected: not before {:?}\n      got:      {took:?}",
-                span.0
-            )
-        });
+        let late = self
+            .within
+            .filter(|span| took > span.0)
+            .map(|span| format!("time\n      expected: within {:?}\n      got:      {took:?}", span.0));
+        let early = self
+            .after
+            .filter(|span| took < span.0)
+            .map(|span| format!("time\n      expected: not before {:?}\n      got:      {took:?}", span.0));
         late.into_iter().chain(early).collect()
     }
 
     fn words(&self) -> String {
-        self.status
-            .as_ref()
-            .map_or_else(|| "any".to_owned(), |status| format!("status {status:?}"))
+        self.status.as_ref().map_or_else(|| "any".to_owned(), |status| format!("status {status:?}"))
     }
 }
 
 fn wrong_bytes(size: usize, body: &[u8], start_only: bool) -> Option<String> {
     let wanted = pattern(size);
-    let right = if start_only {
-        wanted.starts_with(body)
-    } else {
-        wanted == body
-    };
+    let right = if start_only { wanted.starts_with(body) } else { wanted == body };
     let same = wanted.iter().zip(body).take_while(|(a, b)| a == b).count();
-    (!right).then(|| format!("body\n      expected: {size} generated bytes\n      got:      {} bytes, the first {same} of them right", body.len()))
+    (!right).then(|| {
+        format!(
+            "body\n      expected: {size} generated bytes\n      got:      {} bytes, the first {same} of them right",
+            body.len()
+        )
+    })
 }
 
 fn wrong_cache(wanted: &str, field: Option<&str>) -> Option<String> {
     let got = format!("{:?}", CacheUse::of(field)).to_lowercase();
-    (got != wanted).then(|| {
-        format!("Cache-Status\n      expected: {wanted}\n      got:      {got}: {field:?}")
-    })
+    (got != wanted).then(|| format!("Cache-Status\n      expected: {wanted}\n      got:      {got}: {field:?}"))
 }
 
 /// What an origin must have been asked last.
@@ -329,22 +274,14 @@ impl Seen {
     /// Everything that is wrong with a request.
     pub(super) fn misses(&self, got: &Received) -> Vec<String> {
         let mut misses = Vec::new();
-        let line = [
-            ("method", &self.method, got.method()),
-            ("target", &self.target, got.target()),
-        ];
+        let line = [("method", &self.method, got.method()), ("target", &self.target, got.target())];
+        misses.extend(line.into_iter().filter_map(|(what, want, got)| Want::Is(want.clone()?).miss(what, Some(got))));
         misses.extend(
-            line.into_iter()
-                .filter_map(|(what, want, got)| Want::Is(want.clone()?).miss(what, Some(got))),
+            self.headers
+                .iter()
+                .filter_map(|(name, want)| want.miss(&format!("field {name}"), got.head.value(name).as_deref())),
         );
-        misses.extend(self.headers.iter().filter_map(|(name, want)| {
-            want.miss(&format!("field {name}"), got.head.value(name).as_deref())
-        }));
-        misses.extend(
-            self.body
-                .as_ref()
-                .and_then(|want| want.miss("body", Some(&text(&got.body)))),
-        );
+        misses.extend(self.body.as_ref().and_then(|want| want.miss("body", Some(&text(&got.body)))));
         misses
     }
 }

@@ -62,25 +62,12 @@ impl<'de> Deserialize<'de> for OriginSetup {
         }
         let (mut paths, mut options) = (Mapping::new(), Mapping::new());
         for (key, value) in Mapping::deserialize(deserializer)? {
-            let is_path = key
-                .as_str()
-                .is_some_and(|key| key == "*" || key.starts_with('/'));
+            let is_path = key.as_str().is_some_and(|key| key == "*" || key.starts_with('/'));
             if is_path { &mut paths } else { &mut options }.insert(key, value);
         }
         let script = from(paths)?;
-        let Options {
-            tls,
-            address,
-            port,
-            stopped,
-        } = from(options)?;
-        Ok(Self {
-            script,
-            tls,
-            address,
-            port,
-            stopped,
-        })
+        let Options { tls, address, port, stopped } = from(options)?;
+        Ok(Self { script, tls, address, port, stopped })
     }
 }
 
@@ -112,12 +99,7 @@ pub enum Step {
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = Mapping::deserialize(deserializer)?;
-        let verb = map
-            .keys()
-            .next()
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let verb = map.keys().next().and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(match verb.as_str() {
             "ask" | "raw" => Self::Ask(from(map)?),
             "origin" => Self::Origin(from(map)?),
@@ -131,9 +113,7 @@ impl<'de> Deserialize<'de> for Step {
             "wait" => Self::Wait(only(map)?),
             other => {
                 let verbs = "ask, raw, origin, stop, start, play, open, reload, log, metrics, wait";
-                return Err(D::Error::custom(format!(
-                    "a step begins with one of {verbs}, not {other:?}"
-                )));
+                return Err(D::Error::custom(format!("a step begins with one of {verbs}, not {other:?}")));
             }
         })
     }
@@ -148,9 +128,7 @@ fn only<T: DeserializeOwned, E: Error>(mut map: Mapping) -> Result<T, E> {
     let value = map.remove(&key).unwrap_or_default();
     match map.keys().next() {
         None => serde_yaml::from_value(value).map_err(E::custom),
-        Some(more) => Err(E::custom(format!(
-            "a step {key:?} has nothing else in it, found {more:?}"
-        ))),
+        Some(more) => Err(E::custom(format!("a step {key:?} has nothing else in it, found {more:?}"))),
     }
 }
 

@@ -22,8 +22,7 @@ pub fn folder() -> PathBuf {
 /// When the file cannot be read or says something that no scenario can say.
 pub fn read(name: &str) -> Result<Scenario, String> {
     let path = folder().join(format!("{name}.yaml"));
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_yaml::from_str(&text).map_err(|error| format!("scenarios/{name}.yaml: {error}"))
 }
 

@@ -33,12 +33,8 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn open(name: &str, scenario: &Scenario) -> Self {
-        let mut stage = Self {
-            name: name.to_owned(),
-            edge: None,
-            origins: BTreeMap::new(),
-            connections: BTreeMap::new(),
-        };
+        let mut stage =
+            Self { name: name.to_owned(), edge: None, origins: BTreeMap::new(), connections: BTreeMap::new() };
         let mut names = Vec::new();
         for (name, setup) in &scenario.origins {
             let Some(origin) = start_origin(setup) else {
@@ -46,18 +42,11 @@ impl Stage {
                 return stage;
             };
             names.push((format!("origin.{name}"), origin.address().to_string()));
-            names.push((
-                format!("origin.{name}.port"),
-                origin.address().port().to_string(),
-            ));
-            names.push((
-                format!("origin.{name}.host"),
-                origin.address().ip().to_string(),
-            ));
+            names.push((format!("origin.{name}.port"), origin.address().port().to_string()));
+            names.push((format!("origin.{name}.host"), origin.address().ip().to_string()));
             stage.origins.insert(name.clone(), origin);
         }
-        let certificates: Vec<(String, Vec<String>)> =
-            scenario.certificates.clone().into_iter().collect();
+        let certificates: Vec<(String, Vec<String>)> = scenario.certificates.clone().into_iter().collect();
         let setup = Setup {
             config: config(&scenario.edge, &scenario.certificates),
             files: scenario.files.clone().into_iter().collect(),
@@ -65,7 +54,7 @@ impl Stage {
             names,
             environment: Vec::new(),
         };
-        stage.edge = Some(Edge::start(setup));
+        stage.edge = Some(Edge::start(&setup));
         stage
     }
 
@@ -95,9 +84,7 @@ impl Stage {
 
     fn origin(&mut self, name: &str) -> &mut Origin {
         let known: Vec<String> = self.origins.keys().cloned().collect();
-        self.origins
-            .get_mut(name)
-            .unwrap_or_else(|| panic!("no origin {name:?} on this stage, only {known:?}"))
+        self.origins.get_mut(name).unwrap_or_else(|| panic!("no origin {name:?} on this stage, only {known:?}"))
     }
 
     /// Does one step; everything that is wrong afterwards.
@@ -114,9 +101,7 @@ impl Stage {
             Step::Wait(span) => wait::pause(span.0),
             Step::Reload(reload) => {
                 match &reload.reload {
-                    Value::Mapping(map) => self
-                        .edge()
-                        .write_config(&config(map, &scenario.certificates)),
+                    Value::Mapping(map) => self.edge().write_config(&config(map, &scenario.certificates)),
                     Value::String(text) => self.edge().write_config(text),
                     _ => {}
                 }
@@ -160,10 +145,7 @@ impl Stage {
             None => self.edge().http(),
             Some(host) => self.edge().https(host),
         };
-        let kept = ask
-            .on
-            .as_ref()
-            .and_then(|name| self.connections.remove(name));
+        let kept = ask.on.as_ref().and_then(|name| self.connections.remove(name));
         let mut connection = kept.map_or_else(|| target.connect(), Ok)?;
         connection.within(PATIENCE);
         let started = Instant::now();
@@ -173,11 +155,7 @@ impl Stage {
         }
         let response = connection.read(&request.method)?;
         let took = started.elapsed();
-        let end = ask
-            .expect
-            .0
-            .closed
-            .map(|closed| connection.end(if closed { PATIENCE } else { KEPT }).1);
+        let end = ask.expect.0.closed.map(|closed| connection.end(if closed { PATIENCE } else { KEPT }).1);
         if let Some(name) = &ask.on {
             self.connections.insert(name.clone(), connection);
         }
@@ -195,22 +173,13 @@ impl Stage {
         let (method, url) = ask.ask.split_once(' ').expect("`ask` is METHOD URL");
         let (_, host, _) = split(url);
         let started = Instant::now();
-        let connection = h2::Connection::open(
-            self.edge().https_address(),
-            host.split(':').next().unwrap_or_default(),
-        );
-        let request = h2::Request {
-            method: method.to_owned(),
-            url: url.to_owned(),
-            fields: ask.with.0.clone(),
-        };
+        let connection = h2::Connection::open(self.edge().https_address(), host.split(':').next().unwrap_or_default());
+        let request = h2::Request { method: method.to_owned(), url: url.to_owned(), fields: ask.with.0.clone() };
         let response = connection.ask(&request).map_err(Lost::Other)?;
-        let fields = response.fields.iter().map(|(name, value)| {
-            (
-                name.to_string(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        });
+        let fields = response
+            .fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         Ok(Got {
             status: response.status,
             fields: fields.collect(),
@@ -225,10 +194,7 @@ impl Stage {
         let origin = self.origin(&check.origin);
         let received = origin.received();
         let mut misses = Vec::new();
-        let lines: Vec<&str> = received
-            .iter()
-            .map(|request| request.head.start.as_str())
-            .collect();
+        let lines: Vec<&str> = received.iter().map(|request| request.head.start.as_str()).collect();
         if let Some(requests) = check.requests
             && requests != received.len()
         {
@@ -249,10 +215,10 @@ impl Stage {
         }
         match (&check.last, received.last()) {
             (Some(seen), Some(last)) => misses.extend(seen.misses(last)),
-            (Some(_), None) => misses.push(format!(
-                "requests at {}\n      expected: at least one\n      got:      none",
-                check.origin
-            )),
+            (Some(_), None) => {
+                misses
+                    .push(format!("requests at {}\n      expected: at least one\n      got:      none", check.origin));
+            }
             (None, _) => {}
         }
         misses
@@ -260,10 +226,7 @@ impl Stage {
 
     fn check_log(&self, fields: &Value) -> Vec<String> {
         let wanted: Json = serde_json::to_value(fields).unwrap();
-        let (found, all) = self
-            .edge()
-            .output()
-            .wait_for_access(LAG, |entry| covers(entry, &wanted));
+        let (found, all) = self.edge().output().wait_for_access(LAG, |entry| covers(entry, &wanted));
         if found.is_some() {
             return Vec::new();
         }
@@ -278,15 +241,11 @@ impl Stage {
         let deadline = Instant::now() + LAG;
         loop {
             let metrics = self.edge().metrics();
-            let wrong = wanted.iter().filter(|(selector, value)| {
-                (metrics.sum_of(selector) - **value).abs() > f64::EPSILON
-            });
+            let wrong =
+                wanted.iter().filter(|(selector, value)| (metrics.sum_of(selector) - **value).abs() > f64::EPSILON);
             let wrong: Vec<String> = wrong
                 .map(|(selector, value)| {
-                    format!(
-                        "{selector}\n      expected: {value}\n      got:      {}",
-                        metrics.sum_of(selector)
-                    )
+                    format!("{selector}\n      expected: {value}\n      got:      {}", metrics.sum_of(selector))
                 })
                 .collect();
             if wrong.is_empty() || Instant::now() > deadline {
@@ -298,20 +257,11 @@ impl Stage {
 }
 
 fn start_origin(setup: &OriginSetup) -> Option<Origin> {
-    let address = SocketAddr::new(
-        setup.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        setup.port,
-    );
+    let address = SocketAddr::new(setup.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), setup.port);
     let tls = (!setup.tls.is_empty()).then(|| Leaf::new(&setup.tls).server());
     let mut origin = match Origin::try_start_at(address, tls, setup.script.clone()) {
         Ok(origin) => origin,
-        Err(error)
-            if setup.port != 0
-                && matches!(
-                    error.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::AddrInUse
-                ) =>
-        {
+        Err(error) if setup.port != 0 && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrInUse) => {
             return None;
         }
         Err(error) => panic!("an origin on {address}: {error}"),
@@ -333,22 +283,16 @@ pub(super) fn config(edge: &Mapping, certificates: &BTreeMap<String, Vec<String>
     server.entry("threads".into()).or_insert_with(|| 2.into());
     let mut listen = "[{ address: \"${listen}\" }".to_owned();
     if !certificates.is_empty() {
-        let files: Vec<String> = certificates
-            .keys()
-            .map(|name| format!("{{ chain: tls/{name}.pem, key: tls/{name}.key }}"))
-            .collect();
+        let files: Vec<String> =
+            certificates.keys().map(|name| format!("{{ chain: tls/{name}.pem, key: tls/{name}.key }}")).collect();
         listen = format!(
             "{listen}, {{ address: \"${{listen.tls}}\", tls: {{ certificates: [{}], http2: true }} }}",
             files.join(", ")
         );
     }
-    server
-        .entry("listen".into())
-        .or_insert_with(|| serde_yaml::from_str(&format!("{listen}]")).unwrap());
-    edge.entry("admin".into())
-        .or_insert_with(|| serde_yaml::from_str("{ address: \"${admin}\" }").unwrap());
-    edge.entry("log".into())
-        .or_insert_with(|| serde_yaml::from_str("{ access: stdout }").unwrap());
+    server.entry("listen".into()).or_insert_with(|| serde_yaml::from_str(&format!("{listen}]")).unwrap());
+    edge.entry("admin".into()).or_insert_with(|| serde_yaml::from_str("{ address: \"${admin}\" }").unwrap());
+    edge.entry("log".into()).or_insert_with(|| serde_yaml::from_str("{ access: stdout }").unwrap());
     serde_yaml::to_string(&edge).unwrap()
 }
 
@@ -359,11 +303,7 @@ fn request(ask: &Ask) -> (Request, Option<String>) {
     }
     let (method, url) = ask.ask.split_once(' ').expect("`ask` is METHOD URL");
     let (secure, host, target) = split(url);
-    let own_host = ask
-        .with
-        .0
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let own_host = ask.with.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     let fields = ask.with.0.iter().cloned();
     let mut request = Request::new(method, host, target);
     if own_host {
@@ -380,11 +320,7 @@ fn split(url: &str) -> (bool, &str, &str) {
     let (scheme, rest) = url.split_once("://").expect("`ask` has a whole URL");
     let at = rest.find('/').unwrap_or(rest.len());
     let (host, target) = rest.split_at(at);
-    (
-        scheme == "https",
-        host,
-        if target.is_empty() { "/" } else { target },
-    )
+    (scheme == "https", host, if target.is_empty() { "/" } else { target })
 }
 
 /// Whether an entry has every wanted field with its value; `"*"` is any value, null is none.
@@ -392,9 +328,9 @@ fn covers(entry: &Json, wanted: &Json) -> bool {
     match (entry, wanted) {
         (Json::Null, Json::String(any)) if any == "*" => false,
         (_, Json::String(any)) if any == "*" => true,
-        (Json::Object(entry), Json::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, value)| covers(entry.get(key).unwrap_or(&Json::Null), value)),
+        (Json::Object(entry), Json::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| covers(entry.get(key).unwrap_or(&Json::Null), value))
+        }
         (Json::Array(entry), Json::Array(wanted)) => {
             entry.len() == wanted.len() && entry.iter().zip(wanted).all(|(e, w)| covers(e, w))
         }
@@ -404,10 +340,7 @@ fn covers(entry: &Json, wanted: &Json) -> bool {
 
 fn title(step: &Step) -> String {
     match step {
-        Step::Ask(ask) => ask
-            .raw
-            .as_ref()
-            .map_or_else(|| ask.ask.clone(), |raw| format!("{raw:?}")),
+        Step::Ask(ask) => ask.raw.as_ref().map_or_else(|| ask.ask.clone(), |raw| format!("{raw:?}")),
         Step::Origin(check) => format!("origin {}", check.origin),
         Step::Stop(name) => format!("stop {name}"),
         Step::Start(name) => format!("start {name}"),

@@ -9,17 +9,10 @@ fn names(folder: &Path, under: &str, into: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let name = if under.is_empty() {
-            stem
-        } else {
-            format!("{under}/{stem}")
-        };
+        let name = if under.is_empty() { stem } else { format!("{under}/{stem}") };
         if path.is_dir() {
             names(&path, &name, into);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
             into.push(name);
         }
     }
