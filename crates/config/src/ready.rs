@@ -292,6 +292,15 @@ pub struct OriginServer {
     pub port: u16,
 }
 
+/// As written: `http://10.0.0.1:80`.
+impl std::fmt::Display for OriginServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}://{open}{}{close}:{}", self.host, self.port)
+    }
+}
+
 /// How a server is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -312,6 +321,13 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two reads of the body.
     pub between_bytes: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(2), first_byte: seconds(15), between_bytes: seconds(15) }
+    }
 }
 
 /// TLS towards an origin.

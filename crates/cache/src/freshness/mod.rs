@@ -14,7 +14,10 @@ use pingora::http::ResponseHeader;
 use pingora_cache::CacheMeta;
 
 use directives::{Directives, MOST_SECONDS, Source};
+mod stale;
+
 pub use fields::{merge_304, strip_hop_by_hop};
+pub use stale::{allows_stale_if_error, must_revalidate};
 
 /// What the rules say about caching (policy language 4.2); values are seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

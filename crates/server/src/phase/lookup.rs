@@ -127,7 +127,7 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
         // a stored error would be the client's answer, and the rules want something else instead: ask again
         return Some(ForcedFreshness::ForceMiss);
     }
-    if !fresh && freshness::must_revalidate(meta.response_header()) {
+    if !fresh && freshness::must_revalidate(meta) {
         ctx.lookup.must_revalidate = true;
     }
     let refresh = decide::lookup(policy, effective).refresh?;
@@ -159,7 +159,7 @@ pub(crate) fn may_serve_stale(session: &Session, ctx: &Context, error: Option<&E
     match error.etype() {
         // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
         ErrorType::HTTPStatus(_) => {
-            session.cache.maybe_cache_meta().is_some_and(|meta| freshness::allows_stale_if_error(meta.response_header()))
+            session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error)
         }
         _ => true,
     }

@@ -1,0 +1,26 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod run;
+pub(crate) mod schema;
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// A line on standard output. A reader that went away (`| head`) is no error.
+pub(crate) fn say(line: &impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// A line on standard error.
+pub(crate) fn say_error(line: &impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Program messages go to standard error; the access log has standard output for itself. `RUST_LOG` overrides.
+pub(crate) fn start_logging() {
+    let default = env_logger::Env::default().default_filter_or("warn,leeward=info");
+    env_logger::Builder::from_env(default).format_timestamp_millis().init();
+}

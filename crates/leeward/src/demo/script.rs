@@ -1,0 +1,132 @@
+//! The demo's configuration and what it tells people to try. A test runs exactly the commands printed here.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Three sites: one that fails over to a mirror site, the mirror, and one that fails over by redirect.
+pub(crate) fn configuration(edge: SocketAddr, origin: SocketAddr, mirror: SocketAddr) -> String {
+    format!(
+        r#"# The configuration of `leeward demo`.
+server:
+  listen: [{{ address: "{edge}" }}]
+admin: {{ address: 127.0.0.1:0 }}
+log: {{ access: off }}
+cache:
+  memory: 64MiB
+  store_on_hit: 2
+origins:
+  - directory: www
+    http: {{ servers: ["http://{origin}"] }}
+    timeouts: {{ connect: 1s, first_byte: 5s, between_bytes: 5s }}
+  - directory: mirror
+    http: {{ servers: ["http://{mirror}"] }}
+sites:
+  - host: www.example.com
+    origin: www
+    rules:
+      - matches: [{{ name: http-method, value: "GET HEAD" }}]
+        behaviors:
+          - name: site-failover
+            type: serve-alternate
+            params: {{ httpResponseStatus: "500:504", alternateHostname: mirror.example.com, alternatePath: "-", preserveQueryString: true }}
+  - host: mirror.example.com
+    origin: mirror
+    rules:
+      - matches: [{{ name: url-wildcard, value: "/*" }}]
+        behaviors:
+          - {{ name: downstream-caching, value: no-store }}
+  - host: redirect.example.com
+    origin: www
+    rules:
+      - matches: [{{ name: http-method, value: "GET HEAD" }}]
+        behaviors:
+          - name: site-failover
+            type: serve-302
+            params: {{ httpResponseStatus: "500:504", alternateHostname: mirror.example.com, alternatePath: "-", preserveQueryString: true }}
+"#
+    )
+}
+
+/// One thing to try: what it shows, the command, and what the answer holds.
+struct Step {
+    shows: &'static str,
+    command: String,
+    expect: &'static [&'static str],
+}
+
+fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> {
+    let get = |host: &str, path: &str| format!("curl -si -H 'Host: {host}' http://{edge}{path}");
+    let hello = || get("www.example.com", "/hello.txt");
+    vec![
+        Step {
+            shows: "The first request: fetched from the origin, not stored yet.",
+            command: hello(),
+            expect: &["HTTP/1.1 200", "Cache-Status: leeward; fwd=uri-miss; detail=deferred", "origin: this is /hello.txt"],
+        },
+        Step {
+            shows: "The second: fetched and stored.",
+            command: hello(),
+            expect: &["HTTP/1.1 200", "Cache-Status: leeward; fwd=uri-miss; stored"],
+        },
+        Step {
+            shows: "The third: a hit.",
+            command: hello(),
+            expect: &["HTTP/1.1 200", "Cache-Status: leeward; hit; ttl="],
+        },
+        Step {
+            shows: "Now the origin goes away.",
+            command: format!("curl -si -X POST http://{control}/stop"),
+            expect: &["HTTP/1.1 200", "the origin is stopped"],
+        },
+        Step {
+            shows: "What is stored is still served.",
+            command: hello(),
+            expect: &["HTTP/1.1 200", "Cache-Status: leeward; hit; ttl=", "origin: this is /hello.txt"],
+        },
+        Step {
+            shows: "What is not stored comes from the mirror, and the client sees no error.",
+            command: get("www.example.com", "/news.txt"),
+            expect: &["HTTP/1.1 200", "Cache-Control: no-store", "mirror: this is /news.txt"],
+        },
+        Step {
+            shows: "Another site sends its visitors to the mirror instead.",
+            command: get("redirect.example.com", "/news.txt?edition=2"),
+            expect: &["HTTP/1.1 302", "Location: http://mirror.example.com/news.txt?edition=2"],
+        },
+        Step {
+            shows: "The origin comes back, and the next request goes to it.",
+            command: format!("curl -si -X POST http://{control}/start"),
+            expect: &["HTTP/1.1 200", "the origin is started"],
+        },
+        Step {
+            shows: "",
+            command: get("www.example.com", "/news.txt"),
+            expect: &["HTTP/1.1 200", "origin: this is /news.txt"],
+        },
+        Step {
+            shows: "What happened, in numbers.",
+            command: format!("curl -s http://{admin}/metrics"),
+            expect: &["leeward_failovers_total{reason=\"connect_refused\",site=\"www.example.com\",to=\"alternate\"} 1"],
+        },
+    ]
+}
+
+/// What to try, with `$ ` before each command and `= ` before what its answer holds.
+pub(crate) fn instructions(edge: SocketAddr, admin: SocketAddr, control: SocketAddr, file: &Path) -> String {
+    let mut out = format!(
+        "Leeward serves www.example.com on http://{edge}, with an origin and a mirror behind it.\n\
+         Its configuration is {}. In another terminal:\n",
+        file.display()
+    );
+    for Step { shows, command, expect } in steps(edge, admin, control) {
+        if !shows.is_empty() {
+            out.push_str(&format!("\n{shows}\n"));
+        }
+        out.push_str(&format!("$ {command}\n"));
+        for line in expect {
+            out.push_str(&format!("= {line}\n"));
+        }
+    }
+    out.push_str("\nCtrl-C ends it.\n");
+    out
+}

@@ -1,0 +1,166 @@
+//! From a checked configuration to a process that serves: what is built, in which order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use leeward_config::Snapshot;
+use leeward_config::ready::AccessLogTo;
+use leeward_origin::attempts::Turns;
+use leeward_origin::{Connector, Resolver};
+use leeward_telemetry::access_log::Target;
+use leeward_telemetry::{AccessLog, Metrics};
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
+
+use crate::accept::{self, Counters, Edge, Gate, Limits};
+use crate::admin::{Admin, Sources};
+use crate::cache_parts::CacheParts;
+use crate::life::{self, Drain, Handlers, Reloader, Signals};
+use crate::proxy::Leeward;
+use crate::tls;
+
+/// Why the edge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket that cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] accept::BindError),
+    /// A certificate or key that cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] tls::Unusable),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A file the framework needs.
+    #[error(transparent)]
+    Conf(#[from] life::ConfError),
+    /// A metric that cannot be registered: a bug.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A thread or a log file.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// What is known once the sockets are bound.
+#[derive(Debug)]
+pub struct Running {
+    /// The listeners, with the ports that the system chose where 0 was asked for.
+    pub listeners: Vec<std::net::SocketAddr>,
+    /// The admin listener.
+    pub admin: std::net::SocketAddr,
+}
+
+/// Serves until a signal ends the process. `file` is read again by a reload; `ready` is called once clients may connect.
+///
+/// # Errors
+/// What keeps the edge from starting; nothing was served then.
+pub fn run(
+    snapshot: Snapshot,
+    file: PathBuf,
+    signals: Signals,
+    ready: impl FnOnce(&Running),
+) -> Result<(), StartError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
+    let cache = CacheParts::leak(&snapshot.cache);
+    let stage = signals.stage().clone();
+    let (listeners, certificates) = life::endpoints(&snapshot)?;
+    let addresses: Vec<_> = snapshot.server.listen.iter().map(|listener| listener.address).collect();
+    let sockets = accept::bind(&addresses)?;
+    let admin_sockets = accept::bind(&[snapshot.admin.address])?;
+    let bound = |sockets: &[accept::Bound]| sockets.iter().map(accept::Bound::address).collect::<Vec<_>>();
+    let admin_address = bound(&admin_sockets).first().copied().unwrap_or(snapshot.admin.address);
+    let running = Running { listeners: bound(&sockets), admin: admin_address };
+
+    let conf = life::server_conf(snapshot.server.threads, snapshot.server.grace_period, None, None)?;
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+
+    let current = life::publish(snapshot);
+    let log = Arc::clone(&access_log);
+    let hooks = life::Hooks {
+        cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
+        published: Box::new(move |snapshot| {
+            cache.store.set_max_object(snapshot.cache.max_object);
+            log.retarget(target(&snapshot.log.access));
+        }),
+    };
+    let reloader = Arc::new(Reloader::new(file, Arc::clone(&current), certificates, Arc::clone(&metrics), hooks));
+
+    let gate = Arc::new(Gate::default());
+    let leeward = Leeward {
+        snapshot: Arc::clone(&current),
+        cache,
+        resolver: Resolver::from_system(),
+        connector: Connector::default(),
+        turns: Turns::default(),
+        metrics: Arc::clone(&metrics),
+        access_log: Arc::clone(&access_log),
+    };
+    let limits = Arc::clone(&current);
+    let limits = move || {
+        let limits = &limits.load().server.limits;
+        Limits {
+            header: limits.header_timeout,
+            keepalive: limits.keepalive_timeout,
+            connections: limits.connections,
+            connections_per_ip: limits.connections_per_ip,
+        }
+    };
+    let counters = Counters::new(Arc::clone(&metrics))?;
+    let edge = Edge::new(&server.configuration, leeward, listeners, Arc::clone(&gate), limits, counters);
+    server.add_service(accept::service("edge", edge, sockets, None));
+
+    let sources = sources(&reloader, &metrics, cache);
+    let admin = Admin::new(stage.clone(), sources);
+    server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
+    let log = Arc::clone(&access_log);
+    server.add_service(background_service("drain", Drain::new(stage, gate, move || log.flush())));
+
+    let (reload, log) = (Arc::clone(&reloader), Arc::clone(&access_log));
+    signals.handle(Handlers {
+        reload: Box::new(move || {
+            reload.reload();
+        }),
+        reopen_logs: Box::new(move || log.reopen()),
+    })?;
+    ready(&running);
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    access_log.flush();
+    Ok(())
+}
+
+/// Where the admin listener's answers come from.
+fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts) -> Sources {
+    let current = Arc::clone(reloader.current());
+    let token = move || current.load().admin.token.as_ref().map(|token| token.expose().to_vec());
+    let metrics = Arc::clone(metrics);
+    let render = move || {
+        let stats = cache.store.stats();
+        metrics.cache("memory", stats.objects, stats.bytes, stats.evictions, stats.fills_ok, stats.fills_failed);
+        metrics.render()
+    };
+    let (reload, config) = (Arc::clone(reloader), Arc::clone(reloader));
+    Sources {
+        token: Box::new(token),
+        metrics: Box::new(render),
+        reload: Box::new(move || reload.reload_for_admin()),
+        config: Box::new(move || config.describe()),
+        cache: Box::new(move || {
+            let stats = cache.store.stats();
+            serde_json::json!({ "memory": {
+                "objects": stats.objects, "bytes": stats.bytes, "evictions": stats.evictions,
+                "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
+            }})
+        }),
+    }
+}
+
+fn target(to: &AccessLogTo) -> Target {
+    match to {
+        AccessLogTo::Stdout => Target::Stdout,
+        AccessLogTo::File(path) => Target::File(path.clone()),
+        AccessLogTo::Off => Target::Off,
+    }
+}
