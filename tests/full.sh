@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What takes long, besides `cargo test --workspace`: benchmarks, the release build, the container image.
+# docs/testing.md says when to run it. Stops at the first failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+started=$SECONDS
+step() {
+    printf '\n== %s +%ds  %s\n' "$(date -u +%H:%M:%SZ)" "$((SECONDS - started))" "$*"
+}
+
+step "everything a change must pass"
+.ci/run
+
+step "benchmark: decisions of 10, 1,000 and 10,000 rules"
+cargo bench --locked -p leeward-rules
+
+step "release build"
+cargo build --release --locked -p leeward
+ls -l target/release/leeward
+target/release/leeward --version
+
+step "the shipped configurations, with the release build"
+for file in conf/*.yaml conf/examples/*.yaml; do
+    [[ -e $file ]] || continue
+    target/release/leeward check "$file"
+done
+
+step "container image"
+if docker version >/dev/null 2>&1; then
+    docker build --file docker/Dockerfile --tag leeward:test .
+    docker run --rm leeward:test --version
+    docker image inspect --format 'image: {{.Size}} bytes, user {{.Config.User}}' leeward:test
+else
+    echo "not built: no container engine answers"
+fi
+
+step "passed"
