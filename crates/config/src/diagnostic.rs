@@ -50,22 +50,11 @@ pub const EXCERPT: usize = 120;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}: {}: {}",
-            self.file, self.line, self.column, self.severity, self.message
-        )?;
+        write!(f, "{}:{}:{}: {}: {}", self.file, self.line, self.column, self.severity, self.message)?;
         if !self.excerpt.is_empty() {
             let number = self.line.to_string();
             write!(f, "\n  {number} | {}", self.excerpt)?;
-            write!(
-                f,
-                "\n  {:width$} | {:>caret$}",
-                "",
-                "^",
-                width = number.len(),
-                caret = self.caret
-            )?;
+            write!(f, "\n  {:width$} | {:>caret$}", "", "^", width = number.len(), caret = self.caret)?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
@@ -75,10 +64,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// The candidate that a misspelt word most likely stands for: at most a third of it wrong, counted in edits and swaps.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
@@ -100,9 +86,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j) + usize::from(x != *y))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
+            let mut best = (at(&last, j) + usize::from(x != *y)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
             if j > 0 && previous == Some(*y) && b.get(j - 1) == Some(&x) {
                 best = best.min(at(&before, j - 1) + 1);
             }

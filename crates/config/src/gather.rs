@@ -42,12 +42,7 @@ pub(crate) fn gather(report: &Report, path: &Path) -> Option<Gathered> {
     let (root, mut sections) = mapping(report, path, None)?;
     let lists = take_lists(&mut sections);
     let main: Configuration = read(report, &root, Value::Object(sections)).unwrap_or_default();
-    let mut gathered = Gathered {
-        root: root.clone(),
-        main,
-        origins: Vec::new(),
-        sites: Vec::new(),
-    };
+    let mut gathered = Gathered { root: root.clone(), main, origins: Vec::new(), sites: Vec::new() };
     gathered.add(report, &root, lists);
     for (i, path) in includes(report, &root, &gathered.main.include) {
         let named = root.key("include").index(i);
@@ -69,15 +64,9 @@ pub(crate) fn gather(report: &Report, path: &Path) -> Option<Gathered> {
         gathered.add(report, &at, lists);
     }
     for section in ["origins", "sites"] {
-        let empty = if section == "sites" {
-            gathered.sites.is_empty()
-        } else {
-            gathered.origins.is_empty()
-        };
+        let empty = if section == "sites" { gathered.sites.is_empty() } else { gathered.origins.is_empty() };
         if empty && !report.any_wrong(&root.key(section)) {
-            report
-                .missing(&root, section)
-                .hint(format!("a configuration needs at least one of `{section}`"));
+            report.missing(&root, section);
         }
     }
     Some(gathered)
@@ -88,10 +77,7 @@ fn is_section(key: &str) -> bool {
 }
 
 fn take_lists(sections: &mut Map<String, Value>) -> Vec<(&'static str, Value)> {
-    LISTS
-        .into_iter()
-        .filter_map(|key| sections.shift_remove(key).map(|value| (key, value)))
-        .collect()
+    LISTS.into_iter().filter_map(|key| sections.shift_remove(key).map(|value| (key, value))).collect()
 }
 
 impl Gathered {
@@ -102,13 +88,7 @@ impl Gathered {
                 Value::Array(list) => list,
                 Value::Null => continue,
                 other => {
-                    report.error(
-                        &at,
-                        format!(
-                            "`{section}` must be a list, not {}",
-                            crate::read::kind(&other)
-                        ),
-                    );
+                    report.error(&at, format!("`{section}` must be a list, not {}", crate::read::kind(&other)));
                     report.prune(&at);
                     continue;
                 }
@@ -124,12 +104,7 @@ impl Gathered {
 }
 
 /// Reads each element by itself.
-fn elements<T: DeserializeOwned>(
-    report: &Report,
-    at: &At,
-    list: Vec<Value>,
-    out: &mut Vec<Found<T>>,
-) {
+fn elements<T: DeserializeOwned>(report: &Report, at: &At, list: Vec<Value>, out: &mut Vec<Found<T>>) {
     for (i, value) in list.into_iter().enumerate() {
         let at = at.index(i);
         if report.is_full() {
@@ -154,10 +129,7 @@ fn mapping(report: &Report, path: &Path, named: Option<&At>) -> Option<(At, Map<
         other => {
             report.error(
                 &at,
-                format!(
-                    "a configuration must be a mapping of sections, not {}",
-                    crate::read::kind(&other)
-                ),
+                format!("a configuration must be a mapping of sections, not {}", crate::read::kind(&other)),
             );
             None
         }
@@ -165,12 +137,7 @@ fn mapping(report: &Report, path: &Path, named: Option<&At>) -> Option<(At, Map<
 }
 
 /// Reads and parses a file. A file that cannot be opened is reported where it is named, the main one at its own beginning.
-pub(crate) fn document(
-    report: &Report,
-    path: &Path,
-    named: Option<&At>,
-    limit: u64,
-) -> Option<(FileId, Value)> {
+pub(crate) fn document(report: &Report, path: &Path, named: Option<&At>, limit: u64) -> Option<(FileId, Value)> {
     let bytes = match bytes(path, limit) {
         Ok(bytes) => bytes,
         Err(reason) => {
@@ -182,10 +149,7 @@ pub(crate) fn document(
         }
     };
     let text = match String::from_utf8(bytes) {
-        Ok(text) => text
-            .strip_prefix('\u{feff}')
-            .map(str::to_owned)
-            .unwrap_or(text),
+        Ok(text) => text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text),
         Err(error) => {
             let bad = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
@@ -209,20 +173,13 @@ pub(crate) fn document(
             Some((file, tree.value))
         }
         Err(broken) => {
-            let place = Place {
-                line: broken.line.max(1),
-                column: broken.column.max(1),
-            };
+            let place = Place { line: broken.line.max(1), column: broken.column.max(1) };
             report.broken(
                 file,
                 place,
                 format!(
                     "this is not valid {}: {}",
-                    if Form::of(path) == Form::Json {
-                        "JSON"
-                    } else {
-                        "YAML"
-                    },
+                    if Form::of(path) == Form::Json { "JSON" } else { "YAML" },
                     broken.message
                 ),
             );
@@ -239,9 +196,7 @@ pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         return Err("it is a directory".to_owned());
     }
     let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| plain(&error))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| plain(&error))?;
     if bytes.len() as u64 > limit {
         return Err(format!("it is larger than {}", crate::written::Size(limit)));
     }
@@ -263,10 +218,7 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
     for (i, pattern) in patterns.iter().enumerate() {
         let at = root.key("include").index(i);
         let path = report.resolve(root.file, pattern);
-        let (Some(folder), Some(name)) = (
-            path.parent(),
-            path.file_name().and_then(|name| name.to_str()),
-        ) else {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             report.error(&at, format!("`{pattern}` names no file"));
             continue;
         };
@@ -284,23 +236,14 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
             }
             Ok(paths) => found.extend(paths.into_iter().map(|path| (i, path))),
             Err(error) => {
-                report.error(
-                    &at,
-                    format!("cannot look into `{}`: {}", folder.display(), plain(&error)),
-                );
+                report.error(&at, format!("cannot look into `{}`: {}", folder.display(), plain(&error)));
             }
         }
     }
     let mut seen = std::collections::HashSet::new();
     found.retain(|(_, path)| seen.insert(path.clone()));
     if found.len() > MAX_INCLUDES {
-        report.error(
-            &root.key("include"),
-            format!(
-                "{} files are included, more than {MAX_INCLUDES}",
-                found.len()
-            ),
-        );
+        report.error(&root.key("include"), format!("{} files are included, more than {MAX_INCLUDES}", found.len()));
         found.truncate(MAX_INCLUDES);
     }
     found
@@ -308,20 +251,13 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
 
 /// The files in a folder whose names match, sorted. Names that begin with a dot match only patterns that do.
 fn matching(folder: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with('.') == pattern.starts_with('.')
-            && matches(pattern, name)
-            && entry.path().is_file()
-        {
+        if name.starts_with('.') == pattern.starts_with('.') && matches(pattern, name) && entry.path().is_file() {
             paths.push(entry.path());
         }
     }

@@ -44,9 +44,7 @@ impl Loaded {
     /// Whether any diagnostic is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 
@@ -56,10 +54,5 @@ pub fn load(path: &Path) -> Loaded {
     let report = report::Report::default();
     let gathered = gather::gather(&report, path);
     let snapshot = gathered.and_then(|gathered| build::snapshot(&report, &gathered));
-    Loaded {
-        snapshot,
-        diagnostics: report.finish(),
-        files: report.paths(),
-        looked: !report.is_unreadable(),
-    }
+    Loaded { snapshot, diagnostics: report.finish(), files: report.paths(), looked: !report.is_unreadable() }
 }

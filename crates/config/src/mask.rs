@@ -1,14 +1,7 @@
 //! Keeps secrets out of excerpts.
 
 /// Keys whose values are secrets, wherever they stand.
-const KEYS: [&str; 6] = [
-    "token",
-    "primary_key",
-    "backup_key",
-    "transitionKey",
-    "salt",
-    "key",
-];
+const KEYS: [&str; 6] = ["token", "primary_key", "backup_key", "transitionKey", "salt", "key"];
 /// Hex digits from which on the value of a plain `key` is taken for a token key and not for a file name.
 const LONG_HEX: usize = 8;
 
@@ -16,11 +9,7 @@ const LONG_HEX: usize = 8;
 /// belong to a file that could not be read.
 pub(crate) fn secrets(line: &str, known: &[String]) -> String {
     let mut out = line.to_owned();
-    for secret in known
-        .iter()
-        .flat_map(|secret| secret.lines())
-        .filter(|secret| !secret.is_empty())
-    {
+    for secret in known.iter().flat_map(|secret| secret.lines()).filter(|secret| !secret.is_empty()) {
         out = out.replace(secret, &"*".repeat(secret.chars().count()));
     }
     let mut from = 0;
@@ -43,11 +32,8 @@ fn next(line: &str, from: usize) -> Option<(usize, usize)> {
         let Some(key) = KEYS.iter().find(|key| before.ends_with(**key)) else {
             continue;
         };
-        let whole = before
-            .strip_suffix(*key)?
-            .chars()
-            .next_back()
-            .is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
+        let whole =
+            before.strip_suffix(*key)?.chars().next_back().is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
         let rest = line.get(at..)?;
         let begin = at + (rest.len() - rest.trim_start().len());
         let value = line.get(begin..)?;
@@ -55,15 +41,8 @@ fn next(line: &str, from: usize) -> Option<(usize, usize)> {
         if !whole || value.is_empty() || value.starts_with('{') || value.starts_with('#') {
             continue;
         }
-        let end = begin
-            + if quoted {
-                value.len()
-            } else {
-                value.find([',', '}']).unwrap_or(value.len())
-            };
-        let text = line
-            .get(begin..end)?
-            .trim_matches(['"', '\'', ' ', ',', '}', ']']);
+        let end = begin + if quoted { value.len() } else { value.find([',', '}']).unwrap_or(value.len()) };
+        let text = line.get(begin..end)?.trim_matches(['"', '\'', ' ', ',', '}', ']']);
         let hex = text.len() >= LONG_HEX && text.bytes().all(|b| b.is_ascii_hexdigit());
         if *key != "key" || hex {
             return Some((begin, end));

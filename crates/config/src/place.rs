@@ -78,10 +78,7 @@ impl Places {
                     continue;
                 }
                 Event::DocumentEnd => break,
-                Event::Nothing
-                | Event::StreamStart
-                | Event::StreamEnd
-                | Event::DocumentStart(_) => continue,
+                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => continue,
             };
             let node = places.add(place(span), kind);
             if anchor > 0 {
@@ -141,48 +138,29 @@ impl Places {
         self.nodes.get(node).map_or(START, |node| node.place)
     }
 
-    fn child(
-        &self,
-        node: usize,
-        step: &Step,
-        from_the_end: bool,
-    ) -> Option<(Option<Place>, usize)> {
+    fn child(&self, node: usize, step: &Step, from_the_end: bool) -> Option<(Option<Place>, usize)> {
         match (&self.nodes.get(node)?.kind, step) {
             (Kind::Alias(node), _) => self.child(*node, step, from_the_end),
             (Kind::List(list), Step::Index(i)) => Some((None, *list.get(*i)?)),
             (Kind::Map(entries), Step::Key(key)) => {
                 let mut found = entries.iter().filter(|(name, ..)| name == key);
-                let entry = if from_the_end {
-                    found.next_back()
-                } else {
-                    found.next()
-                };
-                entry
-                    .map(|(_, at, node)| (Some(*at), *node))
-                    .or_else(|| self.merged(entries, step))
+                let entry = if from_the_end { found.next_back() } else { found.next() };
+                entry.map(|(_, at, node)| (Some(*at), *node)).or_else(|| self.merged(entries, step))
             }
             _ => None,
         }
     }
 
     /// A key that comes from `<<`.
-    fn merged(
-        &self,
-        entries: &[(String, Place, usize)],
-        step: &Step,
-    ) -> Option<(Option<Place>, usize)> {
+    fn merged(&self, entries: &[(String, Place, usize)], step: &Step) -> Option<(Option<Place>, usize)> {
         let (.., node) = entries.iter().find(|(name, ..)| name == MERGE)?;
-        self.child(*node, step, false)
-            .or_else(|| match &self.nodes.get(*node)?.kind {
-                Kind::List(list) => list.iter().find_map(|node| self.child(*node, step, false)),
-                _ => None,
-            })
+        self.child(*node, step, false).or_else(|| match &self.nodes.get(*node)?.kind {
+            Kind::List(list) => list.iter().find_map(|node| self.child(*node, step, false)),
+            _ => None,
+        })
     }
 }
 
 fn place(span: Span) -> Place {
-    Place {
-        line: span.start.line().max(1),
-        column: span.start.col() + 1,
-    }
+    Place { line: span.start.line().max(1), column: span.start.col() + 1 }
 }

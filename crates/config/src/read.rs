@@ -18,9 +18,7 @@ pub(crate) fn read<T: DeserializeOwned>(report: &Report, at: &At, mut value: Val
             Err(error) => error.to_string(),
         };
         let path: Vec<Step> = track.path().iter().map_while(step).collect();
-        let wrong = path
-            .iter()
-            .fold(at.clone(), |at, step| at.step(step.clone()));
+        let wrong = path.iter().fold(at.clone(), |at, step| at.step(step.clone()));
         say(report, &wrong, &error);
         if report.is_full() {
             return None;
@@ -48,61 +46,54 @@ fn remove(value: &mut Value, path: &[Step]) -> bool {
             list.remove(*index);
             true
         }
-        (Value::Object(map), [Step::Key(key), rest @ ..]) => {
-            map.get_mut(key).is_some_and(|value| remove(value, rest))
+        (Value::Object(map), [Step::Key(key), rest @ ..]) => map.get_mut(key).is_some_and(|value| remove(value, rest)),
+        (Value::Array(list), [Step::Index(index), rest @ ..]) => {
+            list.get_mut(*index).is_some_and(|value| remove(value, rest))
         }
-        (Value::Array(list), [Step::Index(index), rest @ ..]) => list
-            .get_mut(*index)
-            .is_some_and(|value| remove(value, rest)),
         _ => false,
     }
 }
 
 /// Reports what serde says, in the words of the file.
 fn say(report: &Report, at: &At, error: &str) {
-    let name = match at.path.iter().rev().find_map(|step| {
-        if let Step::Key(key) = step {
-            Some(key)
-        } else {
-            None
-        }
-    }) {
-        Some(key) if matches!(at.path.last(), Some(Step::Index(_))) => {
-            format!("an element of `{key}`")
-        }
-        Some(key) => format!("`{key}`"),
-        None => "the file".to_owned(),
-    };
-    let mut quoted = error.split('`').skip(1).step_by(2);
+    let name = name(at);
     if error.starts_with("unknown field") {
-        unknown_key(
-            report,
-            at,
-            quoted.next().unwrap_or_default(),
-            &quoted.collect::<Vec<_>>(),
-        );
-    } else if error.starts_with("unknown variant") {
-        let word = quoted.next().unwrap_or_default();
-        let known: Vec<&str> = quoted.collect();
-        report
-            .error(at, format!("{name} cannot be `{word}`"))
-            .hint(suggestion(word, &known));
+        let Some(Step::Key(key)) = at.path.last() else { return };
+        unknown_key(report, at, key, &known(error));
+    } else if let Some(rest) = error.strip_prefix("unknown variant `") {
+        let word = rest.rsplit_once("`, expected").map_or(rest, |(word, _)| word);
+        report.error(at, format!("{name} cannot be `{}`", short(word))).hint(suggestion(word, &known(error)));
     } else if let Some((found, expected)) = mismatch(error) {
-        let hint = type_hint(found, expected);
-        let added = report.error(at, format!("{name} must be {expected}, not {found}"));
-        if let Some(hint) = hint {
+        let added = report.error(at, format!("{name} must be {}, not {}", in_words(expected), short(&in_words(found))));
+        if let Some(hint) = type_hint(found, expected) {
             added.hint(hint);
         }
     } else {
-        report.error(at, error);
+        report.error(at, format!("{name}: {error}"));
     }
 }
 
-/// A key that nothing knows.
+/// What a value is called in a message.
+fn name(at: &At) -> String {
+    let key = at.path.iter().rev().find_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
+    match (key, at.path.last()) {
+        (Some(key), Some(Step::Index(_))) => format!("each of `{key}`"),
+        (Some(key), _) => format!("`{key}`"),
+        (None, _) => "the file".to_owned(),
+    }
+}
+
+/// The words that serde lists as expected: "expected one of `a`, `b`".
+fn known(error: &str) -> Vec<&str> {
+    error.rsplit_once("expected ").map(|(_, list)| list.split('`').skip(1).step_by(2).collect()).unwrap_or_default()
+}
+
+/// A key that nothing knows. The key that was probably meant then counts as given.
 pub(crate) fn unknown_key(report: &Report, at: &At, key: &str, known: &[&str]) {
-    report
-        .error_at_key(at, format!("unknown key `{key}`"))
-        .hint(suggestion(key, known));
+    report.error_at_key(at, format!("unknown key `{key}`")).hint(suggestion(key, known));
+    if let (Some(meant), Some((_, parent))) = (nearest(key, known.iter().copied()), at.path.split_last()) {
+        report.prune(&At { file: at.file, path: parent.to_vec() }.key(meant));
+    }
 }
 
 /// The word that was probably meant, else all of them.
@@ -126,30 +117,62 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// `invalid type: string "x", expected u32` -> (`text "x"`, `a whole number`), in the file's words.
+/// `invalid type: string "x", expected u32` in its two parts.
 fn mismatch(error: &str) -> Option<(&str, &str)> {
-    let rest = error
-        .strip_prefix("invalid type: ")
-        .or_else(|| error.strip_prefix("invalid value: "))?;
+    let rest = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "))?;
     rest.rsplit_once(", expected ")
 }
 
+/// Serde's names of types in the words of the reference.
+fn in_words(serde: &str) -> String {
+    let exact = match serde {
+        "null" => "nothing",
+        "map" | "a map" => "a mapping",
+        "sequence" | "a sequence" => "a list",
+        "a string" => "text",
+        "a boolean" => "true or false",
+        "string or map" => "a word",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" => "a whole number from 0",
+        "f64" => "a number",
+        other if other.starts_with("struct ") => "a mapping",
+        "" => "something else",
+        other => {
+            for (serde, words) in [
+                ("string ", "the text "),
+                ("integer ", "the number "),
+                ("floating point ", "the number "),
+                ("boolean ", ""),
+            ] {
+                if let Some(value) = other.strip_prefix(serde) {
+                    return format!("{words}{value}");
+                }
+            }
+            other
+        }
+    };
+    exact.to_owned()
+}
+
+/// Characters of a value that a message repeats.
+const REPEATED: usize = 60;
+
+fn short(text: &str) -> String {
+    if text.chars().count() <= REPEATED {
+        return text.to_owned();
+    }
+    text.chars().take(REPEATED).chain("...".chars()).collect()
+}
+
 fn type_hint(found: &str, expected: &str) -> Option<String> {
-    if expected.starts_with("a duration")
-        && (found.starts_with("integer") || found.starts_with("floating"))
-    {
-        return Some("a duration has a unit: `10s`".to_owned());
+    let number =
+        ["integer `", "floating point `"].iter().find_map(|prefix| found.strip_prefix(prefix))?.trim_end_matches('`');
+    if expected.starts_with("a duration") {
+        return Some(format!("a duration has a unit: `{number}s`"));
     }
-    if expected.starts_with("a size") && found.starts_with("integer") {
-        return Some("a size has a unit: `64KiB`, or `512B` for bytes".to_owned());
+    if expected.starts_with("a size") {
+        return Some(format!("a size has a unit: `{number}B` for bytes, `{number}KiB`"));
     }
-    if expected == "a string"
-        && (found.starts_with("integer")
-            || found.starts_with("floating")
-            || found.starts_with("boolean"))
-    {
-        let text = found.split('`').nth(1).unwrap_or_default();
-        return Some(format!("put it in quotes: \"{text}\""));
-    }
-    None
+    (expected == "a string").then(|| format!("put it in quotes: \"{number}\""))
 }

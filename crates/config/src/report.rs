@@ -1,6 +1,6 @@
 //! Collects what is wrong while a configuration is read, and turns it into diagnostics at the end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -36,10 +36,7 @@ impl At {
     pub(crate) fn step(&self, step: Step) -> Self {
         let mut path = self.path.clone();
         path.push(step);
-        Self {
-            file: self.file,
-            path,
-        }
+        Self { file: self.file, path }
     }
 }
 
@@ -69,6 +66,7 @@ struct File {
     gaps: HashMap<Vec<Step>, Vec<usize>>,
     /// Secrets written as text; never shown.
     secrets: Vec<String>,
+    places: OnceCell<Places>,
 }
 
 /// Everything that was read, and everything that is wrong with it. Shared by all parts of one load.
@@ -106,25 +104,19 @@ impl Report {
             pruned: BTreeSet::new(),
             gaps: HashMap::new(),
             secrets: Vec::new(),
+            places: OnceCell::new(),
         });
         FileId(files.len() - 1)
     }
 
     /// The root of a file.
     pub(crate) fn root(&self, file: FileId) -> At {
-        At {
-            file,
-            path: Vec::new(),
-        }
+        At { file, path: Vec::new() }
     }
 
     /// A file's path, as it was named.
     pub(crate) fn path(&self, file: FileId) -> PathBuf {
-        self.files
-            .borrow()
-            .get(file.0)
-            .map(|f| f.path.clone())
-            .unwrap_or_default()
+        self.files.borrow().get(file.0).map(|f| f.path.clone()).unwrap_or_default()
     }
 
     /// Every file, as it was named.
@@ -158,8 +150,7 @@ impl Report {
         };
         let message = format!("the key `{key}` is given twice");
         let first = self.place(at, Part::Key);
-        self.add(at, Part::LastKey, Severity::Error, message)
-            .hint(format!("the first one is in line {}", first.line));
+        self.add(at, Part::LastKey, Severity::Error, message).hint(format!("the first one is in line {}", first.line));
     }
 
     /// A value is dubious.
@@ -170,10 +161,7 @@ impl Report {
     /// A key of a mapping is missing. Not said when it was there, but wrong.
     pub(crate) fn missing(&self, at: &At, key: &str) -> Added<'_> {
         if self.was_wrong(&at.key(key)) {
-            return Added {
-                report: self,
-                index: None,
-            };
+            return Added { report: self, index: None };
         }
         self.error(at, format!("`{key}` is missing"))
     }
@@ -181,34 +169,20 @@ impl Report {
     /// Whether the value was there, but wrong (and is reported already).
     pub(crate) fn was_wrong(&self, at: &At) -> bool {
         let path = self.original(at);
-        self.files
-            .borrow()
-            .get(at.file.0)
-            .is_some_and(|file| file.pruned.contains(&path))
+        self.files.borrow().get(at.file.0).is_some_and(|file| file.pruned.contains(&path))
     }
 
     /// Whether the value, or anything in it, was there, but wrong: then what it lacks is not said.
     pub(crate) fn any_wrong(&self, at: &At) -> bool {
         let path = self.original(at);
         self.files.borrow().get(at.file.0).is_some_and(|file| {
-            let from = (
-                std::ops::Bound::Included(path.as_slice()),
-                std::ops::Bound::Unbounded,
-            );
-            file.pruned
-                .range::<[Step], _>(from)
-                .next()
-                .is_some_and(|wrong| wrong.starts_with(&path))
+            let from = (std::ops::Bound::Included(path.as_slice()), std::ops::Bound::Unbounded);
+            file.pruned.range::<[Step], _>(from).next().is_some_and(|wrong| wrong.starts_with(&path))
         })
     }
 
     /// The text cannot be read as a tree, or the file not at all.
-    pub(crate) fn broken(
-        &self,
-        file: FileId,
-        place: Place,
-        message: impl Into<String>,
-    ) -> Added<'_> {
+    pub(crate) fn broken(&self, file: FileId, place: Place, message: impl Into<String>) -> Added<'_> {
         self.push(Problem {
             file,
             at: Where::Exactly(place),
@@ -231,30 +205,15 @@ impl Report {
     }
 
     /// Any severity, for problems that another crate found.
-    pub(crate) fn add(
-        &self,
-        at: &At,
-        part: Part,
-        severity: Severity,
-        message: String,
-    ) -> Added<'_> {
+    pub(crate) fn add(&self, at: &At, part: Part, severity: Severity, message: String) -> Added<'_> {
         let path = self.original(at);
-        self.push(Problem {
-            file: at.file,
-            at: Where::Value(path, part),
-            severity,
-            message,
-            hint: None,
-        })
+        self.push(Problem { file: at.file, at: Where::Value(path, part), severity, message, hint: None })
     }
 
     fn push(&self, problem: Problem) -> Added<'_> {
         let mut problems = self.problems.borrow_mut();
         problems.push(problem);
-        Added {
-            report: self,
-            index: Some(problems.len() - 1),
-        }
+        Added { report: self, index: Some(problems.len() - 1) }
     }
 
     /// Whether no more problems need to be looked for.
@@ -264,10 +223,7 @@ impl Report {
 
     /// Whether anything so far forbids the configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.problems
-            .borrow()
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// Notes that a value is taken out of the tree that is being read.
@@ -302,9 +258,7 @@ impl Report {
         for step in &at.path {
             let step = match (step, file.gaps.get(&path)) {
                 (Step::Index(index), Some(gaps)) => {
-                    Step::Index(gaps.iter().fold(*index, |index, gap| {
-                        if *gap <= index { index + 1 } else { index }
-                    }))
+                    Step::Index(gaps.iter().fold(*index, |index, gap| if *gap <= index { index + 1 } else { index }))
                 }
                 (step, _) => step.clone(),
             };
@@ -317,24 +271,17 @@ impl Report {
     pub(crate) fn place(&self, at: &At, part: Part) -> Place {
         let path = self.original(at);
         let files = self.files.borrow();
-        files
-            .get(at.file.0)
-            .map_or(START, |file| file.places().find(&path, part))
+        files.get(at.file.0).map_or(START, |file| file.places().find(&path, part))
     }
 
     /// `FILE:LINE`, for a message that names two places.
     pub(crate) fn mention(&self, at: &At) -> String {
-        format!(
-            "{}:{}",
-            self.path(at.file).display(),
-            self.place(at, Part::Value).line
-        )
+        format!("{}:{}", self.path(at.file).display(), self.place(at, Part::Value).line)
     }
 
     /// Every diagnostic, by file and line, each once.
     pub(crate) fn finish(&self) -> Vec<Diagnostic> {
         let files = self.files.borrow();
-        let mut places: HashMap<usize, Places> = HashMap::new();
         let mut out = Vec::new();
         let problems = self.problems.borrow();
         for problem in problems.iter().take(MAX_DIAGNOSTICS) {
@@ -343,10 +290,7 @@ impl Report {
             };
             let place = match &problem.at {
                 Where::Exactly(place) => *place,
-                Where::Value(path, part) => places
-                    .entry(problem.file.0)
-                    .or_insert_with(|| file.places())
-                    .find(path, *part),
+                Where::Value(path, part) => file.places().find(path, *part),
             };
             let (excerpt, caret) = file.excerpt(place);
             out.push(Diagnostic {
@@ -362,13 +306,25 @@ impl Report {
         }
         out.sort();
         out.dedup();
+        if let (Some(more @ 1..), Some(main)) = (problems.len().checked_sub(MAX_DIAGNOSTICS), files.first()) {
+            out.push(Diagnostic {
+                file: main.path.display().to_string(),
+                line: 1,
+                column: 1,
+                severity: Severity::Error,
+                message: format!("{more} more problems are not shown"),
+                excerpt: String::new(),
+                caret: 0,
+                hint: None,
+            });
+        }
         out
     }
 }
 
 impl File {
-    fn places(&self) -> Places {
-        Places::read(&self.text)
+    fn places(&self) -> &Places {
+        self.places.get_or_init(|| Places::read(&self.text))
     }
 
     /// The line at a place, and where in it the caret goes.
@@ -378,23 +334,14 @@ impl File {
         if line.trim().is_empty() {
             return (String::new(), 0);
         }
-        let from = place
-            .column
-            .saturating_sub(EXCERPT * 2 / 3)
-            .min(line.chars().count().saturating_sub(EXCERPT));
-        let shown: String = line
-            .chars()
-            .skip(from)
-            .take(EXCERPT)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let from = place.column.saturating_sub(EXCERPT * 2 / 3).min(line.chars().count().saturating_sub(EXCERPT));
+        let shown: String =
+            line.chars().skip(from).take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
         (shown, place.column.saturating_sub(from).max(1))
     }
 }
 
 /// Messages quote what people wrote; a line break in it would break the form of the output.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -23,10 +23,7 @@ pub(crate) fn read(report: &Report, at: &At, written: &written::Secret) -> Optio
             match gather::bytes(&path, MAX_SECRET) {
                 Ok(bytes) => without_line_end(bytes),
                 Err(reason) => {
-                    report.error(
-                        &at.key("file"),
-                        format!("cannot read the secret in `{}`: {reason}", path.display()),
-                    );
+                    report.error(&at.key("file"), format!("cannot read the secret in `{}`: {reason}", path.display()));
                     return None;
                 }
             }

@@ -37,14 +37,7 @@ pub(crate) enum Form {
 impl Form {
     /// By the end of the file's name.
     pub(crate) fn of(path: &std::path::Path) -> Self {
-        if path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("json"))
-        {
-            Self::Json
-        } else {
-            Self::Yaml
-        }
+        if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) { Self::Json } else { Self::Yaml }
     }
 }
 
@@ -81,32 +74,17 @@ pub(crate) fn parse(text: &str, form: Form) -> Result<Tree, Broken> {
     let value = match form {
         Form::Json => {
             let mut reader = serde_json::Deserializer::from_str(text);
-            Node(&walk)
-                .deserialize(&mut reader)
-                .and_then(|value| reader.end().map(|()| value))
-                .map_err(|e| Broken {
-                    line: e.line(),
-                    column: e.column(),
-                    message: without_place(&e.to_string()),
-                })
+            Node(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|e| Broken {
+                line: e.line(),
+                column: e.column(),
+                message: without_place(&e.to_string()),
+            })
         }
-        Form::Yaml => Node(&walk)
-            .deserialize(serde_yaml::Deserializer::from_str(text))
-            .map_err(|e| {
-                let (line, column) = e
-                    .location()
-                    .map_or((1, 1), |place| (place.line(), place.column()));
-                Broken {
-                    line,
-                    column,
-                    message: without_place(&e.to_string()),
-                }
-            }),
+        Form::Yaml => {
+            Node(&walk).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| not_yaml(&error, text))
+        }
     };
-    value.map(|value| Tree {
-        value,
-        duplicates: walk.duplicates.take(),
-    })
+    value.map(|value| Tree { value, duplicates: walk.duplicates.take() })
 }
 
 /// Parsers end their messages with `at line 1 column 2`; the diagnostic begins with it.
@@ -115,6 +93,22 @@ fn without_place(message: &str) -> String {
         Some(end) => message.get(..end).unwrap_or(message).to_owned(),
         None => message.to_owned(),
     }
+}
+
+fn not_yaml(error: &serde_yaml::Error, text: &str) -> Broken {
+    let message = error.to_string();
+    let Some(place) = error.location() else {
+        let marks = text.lines().enumerate().filter(|(_, line)| *line == "---" || line.starts_with("--- "));
+        return match marks.last() {
+            Some((line, _)) if message.contains("more than one document") => {
+                Broken { line: line + 1, column: 1, message: "a second document begins here".to_owned() }
+            }
+            _ => Broken { line: 1, column: 1, message },
+        };
+    };
+    // What is left of the message may name a second place: where the thing that is broken begins.
+    let (line, column) = (place.line(), place.column());
+    Broken { line, column, message: message.replacen(&format!(" at line {line} column {column}"), "", 1) }
 }
 
 /// Refuses text with too many brackets open at once: the parser's time grows with their square. Brackets in quotes and
@@ -154,9 +148,7 @@ impl Walk {
         self.nodes.set(self.nodes.get() + 1);
         self.text.set(self.text.get() + text);
         if self.nodes.get() > MAX_NODES || self.text.get() > MAX_TEXT {
-            return Err(E::custom(
-                "too much: aliases repeat more than a configuration can need",
-            ));
+            return Err(E::custom("too much: aliases repeat more than a configuration can need"));
         }
         Ok(())
     }
@@ -180,6 +172,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
         self.0.spend(0).map(|()| Value::Null)
     }
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.visit_unit()
+    }
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
         self.0.spend(0).map(|()| value.into())
     }
@@ -191,9 +186,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         self.0.spend(0)?;
-        serde_json::Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("this number is not finite"))
+        serde_json::Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("this number is not finite"))
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
         self.0.spend(text.len()).map(|()| text.into())
@@ -222,16 +215,9 @@ impl<'de> Visitor<'de> for Node<'_> {
             self.0.path.borrow_mut().push(Step::Key(key.clone()));
             let value = map.next_value_seed(self)?;
             if values.contains_key(&key) || (!merged.is_empty() && key == MERGE) {
-                self.0
-                    .duplicates
-                    .borrow_mut()
-                    .push(self.0.path.borrow().clone());
+                self.0.duplicates.borrow_mut().push(self.0.path.borrow().clone());
             } else if key == MERGE && self.0.form == Form::Yaml && mergeable(&value) {
-                merged = if let Value::Array(list) = value {
-                    list
-                } else {
-                    vec![value]
-                };
+                merged = if let Value::Array(list) = value { list } else { vec![value] };
             } else {
                 values.insert(key, value);
             }
@@ -257,11 +243,7 @@ fn mergeable(value: &Value) -> bool {
 }
 
 fn into_map(value: Value) -> Option<Map<String, Value>> {
-    if let Value::Object(map) = value {
-        Some(map)
-    } else {
-        None
-    }
+    if let Value::Object(map) = value { Some(map) } else { None }
 }
 
 /// A key: text; numbers, booleans and null are taken as the text they print as, so that they are reported as unknown keys.

@@ -35,10 +35,7 @@ const KEYS: &[(&str, When)] = &[
     ("cache.heuristic", Word(&["on"])),
     ("cache.request_directives", Word(&["honor"])),
     ("cache.failover_order", OtherThan(ORDER)),
-    (
-        "origins.*.ip_version",
-        Word(&["v6_preferred", "v4_preferred", "v4_only", "v6_only"]),
-    ),
+    ("origins.*.ip_version", Word(&["v6_preferred", "v4_preferred", "v4_only", "v6_only"])),
     ("origins.*.unavailable", Given),
     ("origins.*.backup", Given),
     ("origins.*.websocket", True),
@@ -60,13 +57,8 @@ const KEYS: &[(&str, When)] = &[
 pub(crate) const MATCHES: &[&str] = &["geography"];
 
 /// Behaviours of the policy language.
-pub(crate) const BEHAVIORS: &[&str] = &[
-    "token-auth",
-    "geo-blacklist",
-    "geo-whitelist",
-    "origin-failover",
-    "content-compression",
-];
+pub(crate) const BEHAVIORS: &[&str] =
+    &["token-auth", "geo-blacklist", "geo-whitelist", "origin-failover", "content-compression"];
 
 impl When {
     fn holds(&self, value: &Value) -> bool {
@@ -76,13 +68,10 @@ impl When {
             (NotEmpty, Value::Array(list)) => !list.is_empty(),
             (NotEmpty, Value::Object(map)) => !map.is_empty(),
             (Word(words), Value::String(word)) => words.contains(&word.as_str()),
-            (Above(most), Value::Number(number)) => {
-                number.as_u64().is_some_and(|number| number > *most)
+            (Above(most), Value::Number(number)) => number.as_u64().is_some_and(|number| number > *most),
+            (OtherThan(list), Value::Array(values)) => {
+                values.iter().map(Value::as_str).ne(list.iter().copied().map(Some))
             }
-            (OtherThan(list), Value::Array(values)) => values
-                .iter()
-                .map(Value::as_str)
-                .ne(list.iter().copied().map(Some)),
             _ => false,
         }
     }
@@ -103,11 +92,7 @@ pub(crate) fn keys(report: &Report, root: &At, sections: &Map<String, Value>) {
 fn look(report: &Report, at: &At, value: &Value, pattern: &str, when: &When) {
     let (step, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
     match (step, value) {
-        ("", value) => {
-            if when.holds(value) {
-                say(report, at, value);
-            }
-        }
+        ("", value) if when.holds(value) => say(report, at, value),
         ("*", Value::Array(list)) => {
             for (i, value) in list.iter().enumerate() {
                 look(report, &at.index(i), value, rest, when);
@@ -124,17 +109,8 @@ fn look(report: &Report, at: &At, value: &Value, pattern: &str, when: &When) {
 
 /// `cache.disk is not supported yet`, at the key.
 fn say(report: &Report, at: &At, value: &Value) {
-    let keys: Vec<&str> = at
-        .path
-        .iter()
-        .filter_map(|step| {
-            if let Step::Key(key) = step {
-                Some(key.as_str())
-            } else {
-                None
-            }
-        })
-        .collect();
+    let keys: Vec<&str> =
+        at.path.iter().filter_map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect();
     let value = match value {
         Value::Bool(_) | Value::String(_) | Value::Number(_)
             if keys.last() != Some(&"database") && keys.last() != Some(&"validation_path") =>
@@ -143,8 +119,5 @@ fn say(report: &Report, at: &At, value: &Value) {
         }
         _ => String::new(),
     };
-    report.error_at_key(
-        at,
-        format!("`{}{value}` is not supported yet", keys.join(".")),
-    );
+    report.error_at_key(at, format!("`{}{value}` is not supported yet", keys.join(".")));
 }

@@ -11,26 +11,16 @@ pub(super) fn cache(report: &Report, at: &At, written: &written::Cache) -> Cache
     if written.memory.0 < MIN_MEMORY {
         report.error(
             &at.key("memory"),
-            format!(
-                "`memory` is {}, less than {}",
-                written.memory,
-                written::Size(MIN_MEMORY)
-            ),
+            format!("`memory` is {}, less than {}", written.memory, written::Size(MIN_MEMORY)),
         );
     }
     if written.store_on_hit == 0 {
         report
-            .error(
-                &at.key("store_on_hit"),
-                "`store_on_hit` counts requests from 1",
-            )
+            .error(&at.key("store_on_hit"), "`store_on_hit` counts requests from 1")
             .hint("1 stores on the first request, 2 on the second");
     }
     if written.max_object.0 == 0 {
-        report.error(
-            &at.key("max_object"),
-            "`max_object` is 0: nothing could be stored",
-        );
+        report.error(&at.key("max_object"), "`max_object` is 0: nothing could be stored");
     }
     Cache {
         memory: written.memory.0,

@@ -23,16 +23,11 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let root = &gathered.root;
     let account = main.account.clone();
     if !ACCOUNT.contains(&account.len()) || !account.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        report
-            .error(
-                &root.key("account"),
-                format!("`{account}` is not an account number"),
-            )
-            .hint(format!(
-                "{} to {} letters or digits, such as \"0001\"",
-                ACCOUNT.start(),
-                ACCOUNT.end()
-            ));
+        report.error(&root.key("account"), format!("`{account}` is not an account number")).hint(format!(
+            "{} to {} letters or digits, such as \"0001\"",
+            ACCOUNT.start(),
+            ACCOUNT.end()
+        ));
     }
     let cdn_hosts = cdn_hosts(report, gathered);
     let server = server::server(report, &root.key("server"), &main.server);
@@ -45,17 +40,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     if report.has_errors() {
         return None;
     }
-    Some(Snapshot {
-        generation: 0,
-        account,
-        cdn_hosts,
-        server,
-        admin: admin?,
-        log,
-        cache,
-        origins: origins.all,
-        sites,
-    })
+    Some(Snapshot { generation: 0, account, cdn_hosts, server, admin: admin?, log, cache, origins: origins.all, sites })
 }
 
 fn cdn_hosts(report: &Report, gathered: &Gathered) -> HashMap<String, Platform> {
@@ -66,18 +51,12 @@ fn cdn_hosts(report: &Report, gathered: &Gathered) -> HashMap<String, Platform> 
             Ok(host) => {
                 if hosts.insert(host, *platform).is_some() {
                     report
-                        .error_at_key(
-                            &at.key(written),
-                            format!("the host `{written}` is given twice"),
-                        )
+                        .error_at_key(&at.key(written), format!("the host `{written}` is given twice"))
                         .hint("upper and lower case are the same in host names");
                 }
             }
             Err(reason) => {
-                report.error_at_key(
-                    &at.key(written),
-                    format!("`{written}` is not a host name: {reason}"),
-                );
+                report.error_at_key(&at.key(written), format!("`{written}` is not a host name: {reason}"));
             }
         }
     }

@@ -12,10 +12,7 @@ pub(crate) fn host(written: &str) -> Result<String, String> {
     if written.parse::<Ipv4Addr>().is_ok() {
         return Ok(written.to_owned());
     }
-    if let Some(literal) = written
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(literal) = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return literal
             .parse::<Ipv6Addr>()
             .map(|address| format!("[{address}]"))
@@ -41,14 +38,9 @@ pub(crate) fn host(written: &str) -> Result<String, String> {
             return Err("it has an empty part".to_owned());
         }
         if label.len() > MAX_LABEL {
-            return Err(format!(
-                "a part of it is longer than {MAX_LABEL} characters"
-            ));
+            return Err(format!("a part of it is longer than {MAX_LABEL} characters"));
         }
-        if let Some(bad) = label
-            .chars()
-            .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))
-        {
+        if let Some(bad) = label.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_')) {
             return Err(format!("it has the character `{bad}`"));
         }
         if label.starts_with('-') || label.ends_with('-') {
@@ -62,9 +54,7 @@ pub(crate) fn host(written: &str) -> Result<String, String> {
 pub(crate) fn site_host(written: &str) -> Result<String, String> {
     match written.strip_prefix("*.") {
         _ if written == "*" => Ok(written.to_owned()),
-        Some(rest) if rest.parse::<IpAddr>().is_ok() => {
-            Err("an address has no subdomains".to_owned())
-        }
+        Some(rest) if rest.parse::<IpAddr>().is_ok() => Err("an address has no subdomains".to_owned()),
         Some(rest) => host(rest).map(|host| format!("*.{host}")),
         None if written.contains('*') => Err("`*` stands alone or before the first dot".to_owned()),
         None => host(written),
@@ -73,18 +63,13 @@ pub(crate) fn site_host(written: &str) -> Result<String, String> {
 
 /// A host with an optional port, as in a Host field; the host lower case.
 pub(crate) fn authority(written: &str) -> Result<(String, Option<u16>), String> {
-    let colon = written
-        .rfind(':')
-        .filter(|colon| written.find(']').is_none_or(|bracket| bracket < *colon));
+    let colon = written.rfind(':').filter(|colon| written.find(']').is_none_or(|bracket| bracket < *colon));
     let Some(colon) = colon else {
         return Ok((host(written)?, None));
     };
     let (name, port) = written.split_at(colon);
     let port = port.get(1..).unwrap_or_default();
-    let number = port
-        .parse::<u16>()
-        .ok()
-        .filter(|number| *number > 0 && port.bytes().all(|b| b.is_ascii_digit()));
+    let number = port.parse::<u16>().ok().filter(|number| *number > 0 && port.bytes().all(|b| b.is_ascii_digit()));
     match number {
         Some(number) if !name.contains("://") => Ok((host(name)?, Some(number))),
         _ if written.contains("://") => Err("a host has no scheme and no path".to_owned()),

@@ -58,15 +58,9 @@ pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts) -> Or
                 report
                     .error(
                         &at.key("directory"),
-                        format!(
-                            "the directory `{directory}` is there twice on `{}`",
-                            value.platform.name()
-                        ),
+                        format!("the directory `{directory}` is there twice on `{}`", value.platform.name()),
                     )
-                    .hint(format!(
-                        "the first one is at {}",
-                        report.mention(&other.key("directory"))
-                    ));
+                    .hint(format!("the first one is at {}", report.mention(&other.key("directory"))));
             }
             None => {
                 first.insert((value.platform, directory), at);
@@ -93,14 +87,10 @@ impl Origins {
         let origin = Arc::new(origin);
         for servers in [&origin.http, &origin.https].into_iter().flatten() {
             for server in &servers.servers {
-                self.by_server
-                    .entry(server.host.clone())
-                    .or_insert_with(|| Arc::clone(&origin));
+                self.by_server.entry(server.host.clone()).or_insert_with(|| Arc::clone(&origin));
             }
         }
-        self.by_directory
-            .entry((origin.platform, directory.to_owned()))
-            .or_insert_with(|| Arc::clone(&origin));
+        self.by_directory.entry((origin.platform, directory.to_owned())).or_insert_with(|| Arc::clone(&origin));
         self.all.push(origin);
     }
 
@@ -115,26 +105,18 @@ impl Origins {
 
     /// Every directory, for suggestions.
     pub(super) fn directories(&self) -> impl Iterator<Item = &str> {
-        self.all
-            .iter()
-            .filter_map(|origin| origin.directory.as_deref())
+        self.all.iter().filter_map(|origin| origin.directory.as_deref())
     }
 
     /// The origin a policy means: one with such a server, the site's own first, or a new one with defaults.
-    pub(super) fn of_policy(
-        &mut self,
-        wanted: &PolicyOrigin,
-        own: Option<&Arc<Origin>>,
-    ) -> Arc<Origin> {
+    pub(super) fn of_policy(&mut self, wanted: &PolicyOrigin, own: Option<&Arc<Origin>>) -> Arc<Origin> {
         let has = |origin: &Arc<Origin>| {
             [&origin.http, &origin.https]
                 .into_iter()
                 .flatten()
                 .any(|list| list.servers.iter().any(|s| s.host == wanted.domain))
         };
-        let configured = own
-            .filter(|own| has(own))
-            .or_else(|| self.by_server.get(&wanted.domain));
+        let configured = own.filter(|own| has(own)).or_else(|| self.by_server.get(&wanted.domain));
         if let Some(origin) = configured
             && wanted.scheme == Scheme::Match
             && wanted.port.is_none()
@@ -156,23 +138,11 @@ fn named_by_policy(wanted: &PolicyOrigin, like: Option<&Arc<Origin>>) -> Origin 
     let servers = |tls: bool| {
         let port = wanted.port.unwrap_or(if tls { 443 } else { 80 });
         Some(Servers {
-            servers: vec![OriginServer {
-                tls,
-                host: wanted.domain.clone(),
-                port,
-            }],
+            servers: vec![OriginServer { tls, host: wanted.domain.clone(), port }],
             balance: Balance::default(),
         })
     };
-    let defaults = written::Timeouts::default();
-    let tls = like.map_or_else(
-        || OriginTls {
-            verify: true,
-            sni: None,
-            ca: Vec::new(),
-        },
-        |like| like.tls.clone(),
-    );
+    let tls = like.map_or_else(|| OriginTls { verify: true, sni: None, ca: Vec::new() }, |like| like.tls.clone());
     Origin {
         name: wanted.name(),
         directory: None,
@@ -180,7 +150,7 @@ fn named_by_policy(wanted: &PolicyOrigin, like: Option<&Arc<Origin>>) -> Origin 
         http: servers(wanted.scheme == Scheme::Https),
         https: servers(wanted.scheme != Scheme::Http),
         host_header: like.and_then(|like| like.host_header.clone()),
-        timeouts: like.map_or_else(|| timeouts(&defaults), |like| like.timeouts.clone()),
+        timeouts: like.map_or_else(Timeouts::default, |like| like.timeouts.clone()),
         group_key: group_key(&tls),
         tls,
     }
@@ -204,44 +174,26 @@ impl PolicyOrigin {
 fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) -> Origin {
     let name = written.directory.clone().unwrap_or_default();
     match &written.directory {
-        None => report
-            .missing(at, "directory")
-            .hint("its name in CDN URLs and in `sites`: `directory: photos`"),
-        Some(name)
-            if name.is_empty()
-                || name.len() > MAX_DIRECTORY
-                || !name.bytes().all(|b| b.is_ascii_alphanumeric()) =>
-        {
-            report
-                .error(
-                    &at.key("directory"),
-                    format!("`{name}` is not a directory name"),
-                )
-                .hint(format!("1 to {MAX_DIRECTORY} letters and digits"))
+        None => report.missing(at, "directory").hint("its name in CDN URLs and in `sites`: `directory: photos`"),
+        Some(name) if is_directory(name) => {}
+        Some(name) => {
+            let added = report.error(&at.key("directory"), format!("`{name}` is not a directory name"));
+            added.hint(format!("1 to {MAX_DIRECTORY} letters and digits"));
         }
-        Some(_) => {}
     }
     let list = |key: &str, list: &Option<written::Servers>, tls: bool| {
-        list.as_ref()
-            .map(|list| servers(report, &at.key(key), list, tls, hosts))
+        list.as_ref().map(|list| servers(report, &at.key(key), list, tls, hosts))
     };
     let http = list("http", &written.http, false);
     let https = list("https", &written.https, true);
-    if http.is_none()
-        && https.is_none()
-        && !report.any_wrong(&at.key("http"))
-        && !report.any_wrong(&at.key("https"))
-    {
+    if http.is_none() && https.is_none() && !report.any_wrong(&at.key("http")) && !report.any_wrong(&at.key("https")) {
         report
             .error(at, "this origin has neither `http` nor `https`")
             .hint("`http: { servers: [\"http://10.0.0.1:80\"] }`");
     }
     let host_header = written.host_header.as_ref().map(|host| {
         if let Err(reason) = names::authority(host) {
-            report.error(
-                &at.key("host_header"),
-                format!("`{host}` is not a host: {reason}"),
-            );
+            report.error(&at.key("host_header"), format!("`{host}` is not a host: {reason}"));
         }
         host.clone()
     });
@@ -260,18 +212,14 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         http,
         https,
         host_header,
-        timeouts: timeouts(&written.timeouts),
+        timeouts: Timeouts::from(&written.timeouts),
         group_key: group_key(&tls),
         tls,
     }
 }
 
-fn timeouts(written: &written::Timeouts) -> Timeouts {
-    Timeouts {
-        connect: written.connect.0,
-        first_byte: written.first_byte.0,
-        between_bytes: written.between_bytes.0,
-    }
+fn is_directory(name: &str) -> bool {
+    (1..=MAX_DIRECTORY).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginTls {
@@ -284,10 +232,7 @@ fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginT
             }
         })
     {
-        report.error(
-            &at.key("sni"),
-            format!("`{sni}` is not a server name: {reason}"),
-        );
+        report.error(&at.key("sni"), format!("`{sni}` is not a server name: {reason}"));
     }
     let ca = written
         .ca
@@ -299,18 +244,11 @@ fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginT
             report.warning(&at.key("verify"), "`ca` has no effect with `verify: false`");
         } else {
             report
-                .warning(
-                    &at.key("verify"),
-                    "the origin's certificate is not verified",
-                )
+                .warning(&at.key("verify"), "the origin's certificate is not verified")
                 .hint("name the authority that signed it: `ca: ca.pem`");
         }
     }
-    OriginTls {
-        verify: written.verify,
-        sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()),
-        ca,
-    }
+    OriginTls { verify: written.verify, sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()), ca }
 }
 
 fn group_key(tls: &OriginTls) -> u64 {
@@ -319,13 +257,7 @@ fn group_key(tls: &OriginTls) -> u64 {
     hasher.finish()
 }
 
-fn servers(
-    report: &Report,
-    at: &At,
-    written: &written::Servers,
-    tls: bool,
-    hosts: &Hosts,
-) -> Servers {
+fn servers(report: &Report, at: &At, written: &written::Servers, tls: bool, hosts: &Hosts) -> Servers {
     let list_at = at.key("servers");
     let list = written.servers.as_deref().unwrap_or_default();
     if written.servers.is_none() {
@@ -334,10 +266,7 @@ fn servers(
         report.error(&list_at, "`servers` is empty");
     }
     if list.len() > MAX_SERVERS {
-        report.error(
-            &list_at,
-            format!("{} servers are more than {MAX_SERVERS}", list.len()),
-        );
+        report.error(&list_at, format!("{} servers are more than {MAX_SERVERS}", list.len()));
     }
     let mut servers: Vec<OriginServer> = Vec::new();
     for (i, text) in list.iter().enumerate() {
@@ -355,39 +284,23 @@ fn servers(
             }
         }
     }
-    Servers {
-        servers,
-        balance: written.balance,
-    }
+    Servers { servers, balance: written.balance }
 }
 
 /// A server of a list: `http://host`, `http://host:port`.
 fn server(text: &str, tls: bool) -> Result<OriginServer, (String, String)> {
     let scheme = if tls { "https" } else { "http" };
-    let form = format!(
-        "such as `{scheme}://10.0.0.1:{}`",
-        if tls { 443 } else { 80 }
-    );
+    let form = format!("such as `{scheme}://10.0.0.1:{}`", if tls { 443 } else { 80 });
     let Some((given, rest)) = text.split_once("://") else {
-        return Err((
-            format!("`{text}` has no scheme"),
-            format!("`{scheme}://{text}`"),
-        ));
+        return Err((format!("`{text}` has no scheme"), format!("`{scheme}://{text}`")));
     };
     if !given.eq_ignore_ascii_case(scheme) {
         let other = if given.eq_ignore_ascii_case("http") || given.eq_ignore_ascii_case("https") {
-            format!(
-                "`{}` servers belong under `{}:`",
-                given.to_ascii_lowercase(),
-                given.to_ascii_lowercase()
-            )
+            format!("`{}` servers belong under `{}:`", given.to_ascii_lowercase(), given.to_ascii_lowercase())
         } else {
             form
         };
-        return Err((
-            format!("`{text}` in the `{scheme}` list does not begin with `{scheme}://`"),
-            other,
-        ));
+        return Err((format!("`{text}` in the `{scheme}` list does not begin with `{scheme}://`"), other));
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '@']) {
@@ -399,11 +312,7 @@ fn server(text: &str, tls: bool) -> Result<OriginServer, (String, String)> {
     match names::authority(authority) {
         Ok((host, port)) => {
             let host = host.trim_matches(['[', ']']).to_owned();
-            Ok(OriginServer {
-                tls,
-                host,
-                port: port.unwrap_or(if tls { 443 } else { 80 }),
-            })
+            Ok(OriginServer { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }) })
         }
         Err(reason) => Err((format!("`{text}` is not a server: {reason}"), form)),
     }

@@ -23,10 +23,7 @@ const MIN_HEAD: Size = Size(256);
 pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Server {
     if written.threads > MAX_THREADS {
         report
-            .error(
-                &at.key("threads"),
-                format!("`threads` is {}, more than {MAX_THREADS}", written.threads),
-            )
+            .error(&at.key("threads"), format!("`threads` is {}, more than {MAX_THREADS}", written.threads))
             .hint("0 means one per core");
     }
     let threads = match written.threads {
@@ -38,13 +35,7 @@ pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Ser
         report.error(&listen_at, "`listen` is empty: nobody could connect");
     }
     if written.listen.len() > MAX_LISTENERS {
-        report.error(
-            &listen_at,
-            format!(
-                "{} listeners are more than {MAX_LISTENERS}",
-                written.listen.len()
-            ),
-        );
+        report.error(&listen_at, format!("{} listeners are more than {MAX_LISTENERS}", written.listen.len()));
     }
     let mut listen: Vec<Listener> = Vec::new();
     for (i, one) in written.listen.iter().enumerate() {
@@ -52,10 +43,7 @@ pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Ser
         let Some(ready) = listener(report, &at, one) else {
             continue;
         };
-        if let Some(other) = listen
-            .iter()
-            .find(|other| clash(other.address, ready.address))
-        {
+        if let Some(other) = listen.iter().find(|other| clash(other.address, ready.address)) {
             let what = if other.address == ready.address {
                 "has a listener already"
             } else {
@@ -75,36 +63,22 @@ pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Ser
 }
 
 fn listener(report: &Report, at: &At, written: &written::Listener) -> Option<Listener> {
-    let tls = written
-        .tls
-        .as_ref()
-        .map(|tls| tls::listener(report, &at.key("tls"), tls));
+    let tls = written.tls.as_ref().map(|tls| tls::listener(report, &at.key("tls"), tls));
     let proxy_protocol = written.proxy_protocol.as_ref().map(|proxy| {
         let at = at.key("proxy_protocol");
         let trusted = proxy.trusted.as_deref().unwrap_or_default();
         if proxy.trusted.is_none() {
-            report
-                .missing(&at, "trusted")
-                .hint("the networks of the load balancers: `trusted: [10.0.0.0/8]`");
+            report.missing(&at, "trusted").hint("the networks of the load balancers: `trusted: [10.0.0.0/8]`");
         } else if trusted.is_empty() && !report.any_wrong(&at.key("trusted")) {
-            report.error(
-                &at.key("trusted"),
-                "`trusted` is empty: every connection would be closed",
-            );
+            report.error(&at.key("trusted"), "`trusted` is empty: every connection would be closed");
         }
         networks(report, &at.key("trusted"), trusted)
     });
     let Some(address) = &written.address else {
-        report
-            .missing(at, "address")
-            .hint("address and port: `0.0.0.0:8080`");
+        report.missing(at, "address").hint("address and port: `0.0.0.0:8080`");
         return None;
     };
-    Some(Listener {
-        address: endpoint(report, &at.key("address"), address)?,
-        tls,
-        proxy_protocol,
-    })
+    Some(Listener { address: endpoint(report, &at.key("address"), address)?, tls, proxy_protocol })
 }
 
 /// An address and a port. Names are not looked up: a configuration must mean the same on every start.
@@ -118,18 +92,13 @@ fn endpoint(report: &Report, at: &At, text: &str) -> Option<SocketAddr> {
                     "a port is missing: `{}`",
                     SocketAddr::new(text.parse().unwrap_or(IpAddr::from([0, 0, 0, 0])), 8080)
                 )
-            } else if let Some(port) = text
-                .strip_prefix(':')
-                .or(Some(text))
-                .filter(|port| port.parse::<u16>().is_ok())
+            } else if let Some(port) = text.strip_prefix(':').or(Some(text)).filter(|port| port.parse::<u16>().is_ok())
             {
                 format!("all addresses: `0.0.0.0:{port}`")
             } else {
                 "such as `0.0.0.0:8080` or `[::]:8080`".to_owned()
             };
-            report
-                .error(at, format!("`{text}` is not an address and a port"))
-                .hint(hint);
+            report.error(at, format!("`{text}` is not an address and a port")).hint(hint);
             None
         }
     }
@@ -139,25 +108,17 @@ fn endpoint(report: &Report, at: &At, text: &str) -> Option<SocketAddr> {
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0
-        && (a.ip() == b.ip()
-            || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified())))
+        && (a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified())))
 }
 
 /// Networks; a bare address is a network of one.
 pub(super) fn networks(report: &Report, at: &At, written: &[String]) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (i, text) in written.iter().enumerate() {
-        match text
-            .parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-        {
+        match text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             Some(network) if network.addr() != network.network() => {
                 report
-                    .error(
-                        &at.index(i),
-                        format!("`{text}` has address bits after its prefix"),
-                    )
+                    .error(&at.index(i), format!("`{text}` has address bits after its prefix"))
                     .hint(format!("the network is `{}`", network.trunc()));
             }
             Some(network) => networks.push(network),
@@ -182,10 +143,7 @@ fn limits(report: &Report, at: &At, written: &written::Limits) -> Limits {
     }
     for (key, size) in [("uri", written.uri), ("headers", written.headers)] {
         if size < MIN_HEAD || size > MAX_HEAD {
-            report.error(
-                &at.key(key),
-                format!("`{key}` is {size}, not from {MIN_HEAD} to {MAX_HEAD}"),
-            );
+            report.error(&at.key(key), format!("`{key}` is {size}, not from {MIN_HEAD} to {MAX_HEAD}"));
         }
     }
     for (key, count) in [
@@ -198,13 +156,8 @@ fn limits(report: &Report, at: &At, written: &written::Limits) -> Limits {
         }
     }
     if written.uri > written.headers {
-        report.warning(
-            &at.key("uri"),
-            format!(
-                "`uri` ({}) is larger than `headers` ({})",
-                written.uri, written.headers
-            ),
-        );
+        report
+            .warning(&at.key("uri"), format!("`uri` ({}) is larger than `headers` ({})", written.uri, written.headers));
     }
     if written.connections_per_ip > written.connections {
         report.warning(
@@ -238,59 +191,33 @@ pub(super) fn not_zero(report: &Report, at: &At, key: &str, span: Span) {
     }
 }
 
-pub(super) fn admin(
-    report: &Report,
-    at: &At,
-    written: &written::Admin,
-    server: &Server,
-) -> Option<Admin> {
+pub(super) fn admin(report: &Report, at: &At, written: &written::Admin, server: &Server) -> Option<Admin> {
     let token_at = at.key("token");
-    let token = written
-        .token
-        .as_ref()
-        .and_then(|token| secret::read(report, &token_at, token));
+    let token = written.token.as_ref().and_then(|token| secret::read(report, &token_at, token));
     let address = endpoint(report, &at.key("address"), &written.address)?;
     if !address.ip().is_loopback() && written.token.is_none() && !report.any_wrong(&token_at) {
         report
-            .error(
-                &at.key("address"),
-                format!("the admin address `{address}` is not loopback, and there is no token"),
-            )
+            .error(&at.key("address"), format!("the admin address `{address}` is not loopback, and there is no token"))
             .hint("`token: { file: PATH }`, or an address such as `127.0.0.1:9180`");
     }
-    if server
-        .listen
-        .iter()
-        .any(|listener| clash(listener.address, address))
-    {
-        report.error(
-            &at.key("address"),
-            format!("the admin address `{address}` is that of a listener"),
-        );
+    if server.listen.iter().any(|listener| clash(listener.address, address)) {
+        report.error(&at.key("address"), format!("the admin address `{address}` is that of a listener"));
     }
     Some(Admin { address, token })
 }
 
 pub(super) fn log(report: &Report, at: &At, written: &written::Log) -> AccessLog {
     if !(0.0..=1.0).contains(&written.sample) {
-        report.error(
-            &at.key("sample"),
-            format!("`sample` is {}, not from 0.0 to 1.0", written.sample),
-        );
+        report.error(&at.key("sample"), format!("`sample` is {}, not from 0.0 to 1.0", written.sample));
     }
     let access = match written.access.as_str() {
         "stdout" => AccessLogTo::Stdout,
         "off" => AccessLogTo::Off,
         "" => {
-            report
-                .error(&at.key("access"), "`access` is empty")
-                .hint("`stdout`, `off` or the path of a file");
+            report.error(&at.key("access"), "`access` is empty").hint("`stdout`, `off` or the path of a file");
             AccessLogTo::Off
         }
         path => AccessLogTo::File(report.resolve(at.file, path)),
     };
-    AccessLog {
-        access,
-        sample: written.sample,
-    }
+    AccessLog { access, sample: written.sample }
 }

@@ -26,11 +26,7 @@ pub(super) struct Hosts {
 }
 
 /// Checks the hosts of all sites: each a host, each once, none a CDN host.
-pub(super) fn hosts(
-    report: &Report,
-    gathered: &Gathered,
-    cdn_hosts: &HashMap<String, Platform>,
-) -> Hosts {
+pub(super) fn hosts(report: &Report, gathered: &Gathered, cdn_hosts: &HashMap<String, Platform>) -> Hosts {
     let mut hosts = Hosts {
         exact: HashSet::new(),
         wildcard: HashSet::new(),
@@ -42,9 +38,7 @@ pub(super) fn hosts(
         let at = found.at.key("host");
         let host = match found.value.host.as_deref().map(names::site_host) {
             None => {
-                report
-                    .missing(&found.at, "host")
-                    .hint("such as `www.example.com`, `*.example.com` or `*`");
+                report.missing(&found.at, "host").hint("such as `www.example.com`, `*.example.com` or `*`");
                 None
             }
             Some(Err(reason)) => {
@@ -102,9 +96,14 @@ impl Hosts {
     pub(super) fn refuse_loop(&self, report: &Report, at: &At, server: &OriginServer) {
         let host = server.host.as_str();
         if self.cdn.contains(host) {
-            report.error(at, format!("the server `{host}` is a CDN host of this edge: requests would go round in a loop"));
+            report.error(
+                at,
+                format!("the server `{host}` is a CDN host of this edge: requests would go round in a loop"),
+            );
         } else if self.exact.contains(host) {
-            report.error(at, format!("the server `{host}` is a site of this edge: requests would go round in a loop")).hint("give the origin server a name of its own");
+            report
+                .error(at, format!("the server `{host}` is a site of this edge: requests would go round in a loop"))
+                .hint("give the origin server a name of its own");
         } else if self.by_wildcard(host) {
             report.warning(at, format!("the server `{host}` falls under a wildcard site of this edge: if its name leads here, requests go round in a loop"));
         }
@@ -123,59 +122,31 @@ pub(super) fn sites(
     for (found, host) in gathered.sites.iter().zip(&hosts.by_site) {
         let (at, written) = (&found.at, &found.value);
         let own = origin(report, at, written, origins);
-        let path = written
-            .path
-            .as_deref()
-            .map(|path| prefix(report, &at.key("path"), path))
-            .unwrap_or_default();
+        let path = written.path.as_deref().map(|path| prefix(report, &at.key("path"), path)).unwrap_or_default();
         let Some(host) = host else { continue };
         if written.policy.is_some() && written.rules.is_some() {
             report.error(&at.key("rules"), "a site has `policy` or `rules`, not both");
         }
         let has_policy = written.policy.is_some() || written.rules.is_some();
         if own.is_none() && written.origin.is_none() && !has_policy && !report.any_wrong(at) {
-            report
-                .missing(at, "origin")
-                .hint("the directory of an origin: `origin: photos`");
+            report.missing(at, "origin").hint("the directory of an origin: `origin: photos`");
         }
-        let (policy, policy_origins) = policies::of_site(
-            report,
-            &mut documents,
-            at,
-            written,
-            host,
-            own.as_ref(),
-            hosts,
-            origins,
-        );
-        let query_string = written.query_string.unwrap_or(if has_policy {
-            QueryString::Unique
-        } else {
-            cache.query_string
-        });
-        sites.insert(Arc::new(Site {
-            host: host.clone(),
-            origin: own,
-            path,
-            policy,
-            query_string,
-            policy_origins,
-        }));
+        let (policy, policy_origins) =
+            policies::of_site(report, &mut documents, at, written, host, own.as_ref(), hosts, origins);
+        let query_string =
+            written.query_string.unwrap_or(if has_policy { QueryString::Unique } else { cache.query_string });
+        sites.insert(Arc::new(Site { host: host.clone(), origin: own, path, policy, query_string, policy_origins }));
     }
     sites
 }
 
 /// The origin that a site names.
-fn origin(
-    report: &Report,
-    at: &At,
-    written: &written::Site,
-    origins: &Origins,
-) -> Option<Arc<Origin>> {
+fn origin(report: &Report, at: &At, written: &written::Site, origins: &Origins) -> Option<Arc<Origin>> {
     let name = written.origin.as_deref()?;
     let at = at.key("origin");
     match origins.named(name, written.platform).as_slice() {
         [origin] => Some(Arc::clone(origin)),
+        [] if origins.all.is_empty() => None,
         [] => {
             let elsewhere = origins.named(name, None);
             let message = match written.platform {
@@ -188,29 +159,16 @@ fn origin(
             known.truncate(20);
             let hint = match elsewhere.first() {
                 Some(origin) => format!("there is one on `{}`", origin.platform.name()),
-                None if known.is_empty() => "`origins` has none".to_owned(),
                 None => suggestion(name, &known),
             };
             report.error(&at, message).hint(hint);
             None
         }
         several => {
-            let platforms: Vec<&str> = several
-                .iter()
-                .map(|origin| origin.platform.name())
-                .collect();
+            let platforms: Vec<&str> = several.iter().map(|origin| origin.platform.name()).collect();
             report
-                .error(
-                    &at,
-                    format!(
-                        "there is an origin `{name}` on {}",
-                        platforms.join(" and on ")
-                    ),
-                )
-                .hint(format!(
-                    "say which: `platform: {}`",
-                    platforms.first().unwrap_or(&"")
-                ));
+                .error(&at, format!("there is an origin `{name}` on {}", platforms.join(" and on ")))
+                .hint(format!("say which: `platform: {}`", platforms.first().unwrap_or(&"")));
             None
         }
     }

@@ -21,18 +21,10 @@ const MAX_CERTIFICATES: usize = 10_000;
 pub(super) fn listener(report: &Report, at: &At, written: &written::Tls) -> Tls {
     let list_at = at.key("certificates");
     if written.certificates.is_empty() && !report.any_wrong(&list_at) {
-        report
-            .missing(at, "certificates")
-            .hint("`certificates: [{ chain: www.pem, key: www.key }]`");
+        report.missing(at, "certificates").hint("`certificates: [{ chain: www.pem, key: www.key }]`");
     }
     if written.certificates.len() > MAX_CERTIFICATES {
-        report.error(
-            &list_at,
-            format!(
-                "{} certificates are more than {MAX_CERTIFICATES}",
-                written.certificates.len()
-            ),
-        );
+        report.error(&list_at, format!("{} certificates are more than {MAX_CERTIFICATES}", written.certificates.len()));
     }
     let certificates = written
         .certificates
@@ -40,10 +32,7 @@ pub(super) fn listener(report: &Report, at: &At, written: &written::Tls) -> Tls 
         .enumerate()
         .filter_map(|(i, one)| certificate(report, &list_at.index(i), one))
         .collect();
-    Tls {
-        certificates,
-        http2: written.http2,
-    }
+    Tls { certificates, http2: written.http2 }
 }
 
 fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Option<Certificate> {
@@ -62,10 +51,7 @@ fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Opti
     let parsed = certificates(report, &chain_at, &chain_file, &chain);
     let private = PrivateKeyDer::from_pem_slice(&key)
         .inspect_err(|_| {
-            report.error(
-                &key_at,
-                format!("`{}` holds no private key in PEM", key_file.display()),
-            );
+            report.error(&key_at, format!("`{}` holds no private key in PEM", key_file.display()));
         })
         .ok();
     let (parsed, private) = (parsed?, private?);
@@ -77,20 +63,11 @@ fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Opti
                 key_file.display(),
                 chain_file.display()
             ),
-            other => format!(
-                "`{}` cannot be used with `{}`: {other}",
-                key_file.display(),
-                chain_file.display()
-            ),
+            other => format!("`{}` cannot be used with `{}`: {other}", key_file.display(), chain_file.display()),
         };
         report.error(&key_at, message);
     }
-    Some(Certificate {
-        chain_file,
-        key_file,
-        chain,
-        key: Secret::new(key),
-    })
+    Some(Certificate { chain_file, key_file, chain, key: Secret::new(key) })
 }
 
 fn pem(report: &Report, at: &At, path: &Path) -> Option<Vec<u8>> {
@@ -102,20 +79,12 @@ fn pem(report: &Report, at: &At, path: &Path) -> Option<Vec<u8>> {
 }
 
 /// The certificates of a PEM file, at least one.
-fn certificates(
-    report: &Report,
-    at: &At,
-    path: &Path,
-    pem: &[u8],
-) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(report: &Report, at: &At, path: &Path, pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match parsed {
         Ok(certificates) if !certificates.is_empty() => Some(certificates),
         Ok(_) => {
-            report.error(
-                at,
-                format!("`{}` holds no certificate in PEM", path.display()),
-            );
+            report.error(at, format!("`{}` holds no certificate in PEM", path.display()));
             None
         }
         Err(error) => {
@@ -129,37 +98,16 @@ fn certificates(
 fn dates(report: &Report, at: &At, path: &Path, chain: &[CertificateDer<'_>]) {
     for (i, der) in chain.iter().enumerate() {
         let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
-            report.error(
-                at,
-                format!("certificate {} in `{}` is not X.509", i + 1, path.display()),
-            );
+            report.error(at, format!("certificate {} in `{}` is not X.509", i + 1, path.display()));
             continue;
         };
         let validity = certificate.validity();
         let now = x509_parser::time::ASN1Time::now();
-        let which = if i == 0 {
-            "the certificate".to_owned()
-        } else {
-            format!("certificate {}", i + 1)
-        };
+        let which = if i == 0 { "the certificate".to_owned() } else { format!("certificate {}", i + 1) };
         if validity.not_after < now {
-            report.warning(
-                at,
-                format!(
-                    "{which} in `{}` expired on {}",
-                    path.display(),
-                    validity.not_after
-                ),
-            );
+            report.warning(at, format!("{which} in `{}` expired on {}", path.display(), validity.not_after));
         } else if validity.not_before > now {
-            report.warning(
-                at,
-                format!(
-                    "{which} in `{}` is not valid before {}",
-                    path.display(),
-                    validity.not_before
-                ),
-            );
+            report.warning(at, format!("{which} in `{}` is not valid before {}", path.display(), validity.not_before));
         }
     }
 }
@@ -175,18 +123,8 @@ pub(super) fn authorities(report: &Report, at: &At, path: &Path) -> Vec<Vec<u8>>
     let mut store = RootCertStore::empty();
     for (i, certificate) in certificates.iter().enumerate() {
         if let Err(error) = store.add(certificate.clone()) {
-            report.error(
-                at,
-                format!(
-                    "certificate {} in `{}` cannot be an authority: {error}",
-                    i + 1,
-                    path.display()
-                ),
-            );
+            report.error(at, format!("certificate {} in `{}` cannot be an authority: {error}", i + 1, path.display()));
         }
     }
-    certificates
-        .iter()
-        .map(|certificate| certificate.to_vec())
-        .collect()
+    certificates.iter().map(|certificate| certificate.to_vec()).collect()
 }

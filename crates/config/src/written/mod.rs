@@ -19,8 +19,7 @@ pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
 pub use origins::{Backup, IpVersion, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
 pub use security::{
-    Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory,
-    Waf, WafMode,
+    Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory, Waf, WafMode,
 };
 pub use server::{Admin, Certificate, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use sites::{Site, SiteWaf};
@@ -48,10 +47,8 @@ pub struct Configuration {
     /// The cache and its defaults.
     pub cache: Cache,
     /// Customer origins, at most 100 a platform.
-    #[schemars(required)]
     pub origins: Vec<Origin>,
     /// Sites (edge CNAMEs), one a host.
-    #[schemars(required)]
     pub sites: Vec<Site>,
     /// Countries that may or may not fetch from a directory.
     pub country_filters: Vec<CountryFilter>,

@@ -9,9 +9,9 @@ use crate::ready::{Balance, Platform};
 /// A customer origin. At least one of `http` and `https` is needed.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["directory"]))]
 pub struct Origin {
     /// Its name, and its directory in CDN URLs. Letters and digits, case-sensitive, unique within its platform.
-    #[schemars(required)]
     pub directory: Option<String>,
     /// Its platform.
     pub platform: Platform,
@@ -84,11 +84,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Span::secs(2),
-            first_byte: Span::secs(15),
-            between_bytes: Span::secs(15),
-        }
+        Self { connect: Span::secs(2), first_byte: Span::secs(15), between_bytes: Span::secs(15) }
     }
 }
 
@@ -106,20 +102,16 @@ pub struct Unavailable {
 
 impl Default for Unavailable {
     fn default() -> Self {
-        Self {
-            first: Span::secs(5),
-            factor: 1.5,
-            max: Span::secs(60),
-        }
+        Self { first: Span::secs(5), factor: 1.5, max: Span::secs(60) }
     }
 }
 
 /// A server to ask when an origin fails.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["server"]))]
 pub struct Backup {
     /// The server: `https://backup.example.net`.
-    #[schemars(required)]
     pub server: Option<String>,
     /// Host sent to it; absent: the client's Host.
     pub host_header: Option<String>,
@@ -143,10 +135,6 @@ pub struct OriginTls {
 
 impl Default for OriginTls {
     fn default() -> Self {
-        Self {
-            verify: true,
-            sni: None,
-            ca: None,
-        }
+        Self { verify: true, sni: None, ca: None }
     }
 }

@@ -29,6 +29,13 @@ impl fmt::Debug for Secret {
 
 const EXPECTED: &str = "`{ file: path }`, `{ env: NAME }` or text";
 
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Source {
+    File,
+    Env,
+}
+
 struct Read;
 
 impl<'de> Visitor<'de> for Read {
@@ -51,16 +58,15 @@ impl<'de> Visitor<'de> for Read {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         let mut found = None;
-        while let Some(key) = map.next_key::<String>()? {
-            let secret: fn(String) -> Secret = match key.as_str() {
-                "file" => Secret::File,
-                "env" => Secret::Env,
-                other => return Err(A::Error::unknown_field(other, &["file", "env"])),
-            };
+        while let Some(source) = map.next_key::<Source>()? {
             if found.is_some() {
                 return Err(A::Error::custom("a secret has one source: `file` or `env`"));
             }
-            found = Some(secret(map.next_value()?));
+            let name = map.next_value()?;
+            found = Some(match source {
+                Source::File => Secret::File(name),
+                Source::Env => Secret::Env(name),
+            });
         }
         found.ok_or_else(|| A::Error::custom(format_args!("a secret must be {EXPECTED}")))
     }

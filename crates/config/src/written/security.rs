@@ -19,17 +19,15 @@ pub struct Geo {
 /// Countries that may or may not fetch from a directory.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["path", "action", "countries"]))]
 pub struct CountryFilter {
     /// Platform of the directory.
     pub platform: Platform,
     /// Path on that platform: `/<directory>/...`.
-    #[schemars(required)]
     pub path: Option<String>,
     /// What happens to the countries listed.
-    #[schemars(required)]
     pub action: Option<FilterAction>,
     /// ISO 3166 codes of two letters.
-    #[schemars(required)]
     pub countries: Option<Vec<String>>,
 }
 
@@ -62,11 +60,11 @@ pub struct TokenAuth {
 /// A directory that needs a token.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["path"]))]
 pub struct TokenDirectory {
     /// Platform of the directory.
     pub platform: Platform,
     /// Path on that platform: `/<directory>/...`.
-    #[schemars(required)]
     pub path: Option<String>,
 }
 
@@ -120,12 +118,7 @@ pub struct Waf {
 
 impl Default for Waf {
     fn default() -> Self {
-        Self {
-            mode: WafMode::Off,
-            rules: Vec::new(),
-            paranoia: 1,
-            threshold: 5,
-        }
+        Self { mode: WafMode::Off, rules: Vec::new(), paranoia: 1, threshold: 5 }
     }
 }
 

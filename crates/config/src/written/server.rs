@@ -25,11 +25,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             threads: 0,
-            listen: vec![Listener {
-                address: Some("0.0.0.0:8080".to_owned()),
-                tls: None,
-                proxy_protocol: None,
-            }],
+            listen: vec![Listener { address: Some("0.0.0.0:8080".to_owned()), tls: None, proxy_protocol: None }],
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             grace_period: Span::secs(10),
@@ -53,9 +49,9 @@ pub struct Listener {
 /// TLS of a listener.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificates"]))]
 pub struct Tls {
     /// Certificates, chosen by the server name that the client asks for; the first one is for all other clients.
-    #[schemars(required)]
     pub certificates: Vec<Certificate>,
     /// Offer HTTP/2.
     pub http2: bool,
@@ -65,11 +61,7 @@ pub struct Tls {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self {
-            certificates: Vec::new(),
-            http2: true,
-            http3: false,
-        }
+        Self { certificates: Vec::new(), http2: true, http3: false }
     }
 }
 
@@ -149,10 +141,7 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            address: "127.0.0.1:9180".to_owned(),
-            token: None,
-        }
+        Self { address: "127.0.0.1:9180".to_owned(), token: None }
     }
 }
 
@@ -169,9 +158,6 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            access: "stdout".to_owned(),
-            sample: 1.0,
-        }
+        Self { access: "stdout".to_owned(), sample: 1.0 }
     }
 }

@@ -9,9 +9,9 @@ use crate::ready::QueryString;
 /// A site (edge CNAME): what is served for a host.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["host"]))]
 pub struct Site {
     /// The host: exact, `*.example.com` for all its subdomains, or `*` for every host that no other site has.
-    #[schemars(required)]
     pub host: Option<String>,
     /// Directory of the customer origin; also the policy's default origin. A policy that names its origins needs none.
     pub origin: Option<String>,

@@ -10,20 +10,8 @@ use serde::ser::{Serialize, Serializer};
 /// The longest duration taken, 100 years: far beyond any use, far below what timers overflow at.
 pub const MAX_SPAN: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-const SPAN_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("B", 1),
-];
+const SPAN_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const SIZE_UNITS: [(&str, u64); 5] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
 
 /// A duration: a number and one of `ms`, `s`, `m`, `h`, `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,10 +81,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 
 /// The number with the largest unit that leaves no remainder.
 fn write(f: &mut fmt::Formatter<'_>, count: u64, units: &[(&str, u64)], zero: &str) -> fmt::Result {
-    let best = units
-        .iter()
-        .filter(|(_, unit)| count.is_multiple_of(*unit))
-        .max_by_key(|(_, unit)| *unit);
+    let best = units.iter().filter(|(_, unit)| count.is_multiple_of(*unit)).max_by_key(|(_, unit)| *unit);
     match best {
         Some((name, unit)) if count > 0 => write!(f, "{}{name}", count / unit),
         _ => f.write_str(zero),
@@ -137,19 +122,13 @@ const A_SIZE: &str = "a size such as `512B`, `64KiB`, `100MiB` or `20GiB`";
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text {
-            parse: Self::parse,
-            expecting: A_SPAN,
-        })
+        deserializer.deserialize_str(Text { parse: Self::parse, expecting: A_SPAN })
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text {
-            parse: Self::parse,
-            expecting: A_SIZE,
-        })
+        deserializer.deserialize_str(Text { parse: Self::parse, expecting: A_SIZE })
     }
 }
 

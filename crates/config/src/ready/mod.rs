@@ -1,5 +1,9 @@
 //! The ready form of the configuration: what a request sees. Built by one load, never changed afterwards.
 
+mod origins;
+mod sites;
+mod wait;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +13,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use origins::{Balance, Origin, OriginServer, OriginTls, Servers, Timeouts};
+pub use sites::{Site, Sites};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
 #[derive(Debug)]
@@ -34,20 +41,7 @@ pub struct Snapshot {
 }
 
 /// The delivery platform an origin belongs to.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Deserialize,
-    Serialize,
-    JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Platform {
     /// `http_large`
@@ -176,6 +170,12 @@ impl Secret {
     }
 }
 
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("[secret]")
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")
@@ -247,158 +247,4 @@ pub enum QueryString {
     Bypass,
     /// The whole query is in the key (unique-cache, include-all).
     Unique,
-}
-
-/// A customer origin.
-#[derive(Debug)]
-pub struct Origin {
-    /// Stable name for logs and metrics: the directory, or the domain for an origin that only a policy names.
-    pub name: String,
-    /// Directory of CDN URLs; absent for an origin that only a policy names.
-    pub directory: Option<String>,
-    /// Platform.
-    pub platform: Platform,
-    /// Servers for clients on plain HTTP.
-    pub http: Option<Servers>,
-    /// Servers for clients on HTTPS.
-    pub https: Option<Servers>,
-    /// `Host` towards the origin; absent: the client's.
-    pub host_header: Option<String>,
-    /// Timeouts towards the origin.
-    pub timeouts: Timeouts,
-    /// TLS towards the origin.
-    pub tls: OriginTls,
-    /// Stable hash of everything that defines a connection to this origin (own CA bytes included): connections are pooled by it.
-    pub group_key: u64,
-}
-
-/// Servers of one scheme.
-#[derive(Debug)]
-pub struct Servers {
-    /// In the order written, at least one.
-    pub servers: Vec<OriginServer>,
-    /// How one is chosen.
-    pub balance: Balance,
-}
-
-/// One origin server as written: `http://10.0.0.1:80`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct OriginServer {
-    /// Whether TLS is spoken.
-    pub tls: bool,
-    /// Name or literal address (IPv6 without brackets).
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-/// As written: `http://10.0.0.1:80`.
-impl std::fmt::Display for OriginServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{}{close}:{}", self.host, self.port)
-    }
-}
-
-/// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Balance {
-    /// Spread over all.
-    #[default]
-    RoundRobin,
-    /// The first that answers.
-    PrimaryFailover,
-}
-
-/// Timeouts towards an origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP and TLS.
-    pub connect: Duration,
-    /// From the end of the request to the response head.
-    pub first_byte: Duration,
-    /// Between two reads of the body.
-    pub between_bytes: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { connect: seconds(2), first_byte: seconds(15), between_bytes: seconds(15) }
-    }
-}
-
-/// TLS towards an origin.
-#[derive(Debug, Clone)]
-pub struct OriginTls {
-    /// Chain and name are verified.
-    pub verify: bool,
-    /// Server name sent and verified; absent: the Host sent, else the server's name.
-    pub sni: Option<String>,
-    /// DER certificates of the own CA, parsed when the configuration was checked; empty: the system's.
-    pub ca: Vec<Vec<u8>>,
-}
-
-/// Every site, indexed by host.
-#[derive(Debug, Default)]
-pub struct Sites {
-    exact: HashMap<String, Arc<Site>, foldhash::fast::RandomState>,
-    /// `*.example.com` under the key `example.com`.
-    wildcard: HashMap<String, Arc<Site>, foldhash::fast::RandomState>,
-    default: Option<Arc<Site>>,
-}
-
-impl Sites {
-    /// Adds a site under its host pattern: exact, `*.example.com` or `*`.
-    pub fn insert(&mut self, site: Arc<Site>) {
-        let host = site.host.clone();
-        if host == "*" {
-            self.default = Some(site);
-        } else if let Some(suffix) = host.strip_prefix("*.") {
-            self.wildcard.insert(suffix.to_owned(), site);
-        } else {
-            self.exact.insert(host, site);
-        }
-    }
-    /// The site for a host (lower case, no port): exact, then the longest wildcard, then the default.
-    #[must_use]
-    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
-        if let Some(site) = self.exact.get(host) {
-            return Some(site);
-        }
-        let mut rest = host;
-        while let Some((_, suffix)) = rest.split_once('.') {
-            if let Some(site) = self.wildcard.get(suffix) {
-                return Some(site);
-            }
-            rest = suffix;
-        }
-        self.default.as_ref()
-    }
-    /// All sites, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.exact
-            .values()
-            .chain(self.wildcard.values())
-            .chain(self.default.as_ref())
-    }
-}
-
-/// An edge CNAME.
-#[derive(Debug)]
-pub struct Site {
-    /// As written, lower case: `www.example.com`, `*.example.com` or `*`. Also the metric label.
-    pub host: String,
-    /// The policy's default origin.
-    pub origin: Option<Arc<Origin>>,
-    /// Prefix on the origin, without a trailing slash; empty: none.
-    pub path: String,
-    /// The compiled policy; empty when the site has none.
-    pub policy: crate::awaited::Policy,
-    /// Query mode where the policy sets none.
-    pub query_string: QueryString,
-    /// Origins that the policy names by `originDomain`, lower case.
-    pub policy_origins: HashMap<String, Arc<Origin>>,
 }
