@@ -79,7 +79,7 @@ impl Sketch {
 
     fn observe_at(&self, hash: u128, now: Instant) -> Decision {
         self.rotate(now);
-        let even = self.windows.load(Ordering::Acquire) % 2 == 0;
+        let even = self.windows.load(Ordering::Acquire).is_multiple_of(2);
         let (running, previous) = if even { (&self.even, &self.odd) } else { (&self.odd, &self.even) };
         let tag = (hash >> 100) as u64 & TAG;
         let earlier = bucket(previous, hash).map_or(0, |bucket| count_of(bucket.load(Ordering::Relaxed), tag));
@@ -113,7 +113,7 @@ impl Sketch {
             return;
         }
         let windows = self.windows.load(Ordering::Acquire);
-        let next = if windows % 2 == 0 { &self.odd } else { &self.even };
+        let next = if windows.is_multiple_of(2) { &self.odd } else { &self.even };
         for bucket in next {
             bucket.store(0, Ordering::Relaxed);
         }

@@ -175,7 +175,7 @@ fn bare_item(value: &[u8]) -> Option<Item> {
         },
         b'-' => number(rest, true),
         digit if digit.is_ascii_digit() => number(value, false),
-        b'"' => (rest.len() >= 1 && rest.ends_with(b"\"")).then_some(Item::Other),
+        b'"' => (!rest.is_empty() && rest.ends_with(b"\"")).then_some(Item::Other),
         letter if letter.is_ascii_alphabetic() || *letter == b'*' => rest
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte))

@@ -251,8 +251,7 @@ fn check_directives(
         return Err(Refusal::NoCache);
     }
     // The ancestor of Cache-Control counts only where that is absent.
-    let pragma =
-        headers.get_all(header::PRAGMA).iter().any(|value| value.as_bytes().to_ascii_lowercase() == b"no-cache");
+    let pragma = headers.get_all(header::PRAGMA).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
     if source == Source::General && !directives.present && pragma {
         return Err(Refusal::NoCache);
     }

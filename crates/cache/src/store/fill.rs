@@ -10,7 +10,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -50,10 +50,36 @@ pub(super) struct Fill {
     progress: watch::Sender<Progress>,
     /// New lookups may join.
     listed: AtomicBool,
-    /// Where the reader of the request that fills has got to; [`Fill::GONE`] when it reads no more.
+    /// Where the reader of the request that fills has got to; [`GONE`] when it reads no more.
     leader: AtomicU64,
-    /// Readers other than that one.
-    followers: AtomicUsize,
+    /// Where the other readers have got to.
+    followers: Mutex<Followers>,
+}
+
+/// The position of a reader that reads no more.
+const GONE: u64 = u64::MAX;
+
+/// Positions of readers. Those that are gone are cleared away whenever the list has doubled.
+#[derive(Debug, Default)]
+struct Followers {
+    positions: Vec<Arc<AtomicU64>>,
+    clear_at: usize,
+}
+
+impl Followers {
+    fn join(&mut self) -> Arc<AtomicU64> {
+        if self.positions.len() >= self.clear_at {
+            self.clear();
+            self.clear_at = (self.positions.len() * 2).max(16);
+        }
+        let position = Arc::new(AtomicU64::new(0));
+        self.positions.push(Arc::clone(&position));
+        position
+    }
+
+    fn clear(&mut self) {
+        self.positions.retain(|position| position.load(Ordering::Acquire) != GONE);
+    }
 }
 
 /// The bytes present: full chunks, the growing tail, and the last piece as it came, which readers at the front share.
@@ -120,8 +146,6 @@ fn exact(buffer: BytesMut) -> Bytes {
 }
 
 impl Fill {
-    const GONE: u64 = u64::MAX;
-
     pub(super) fn new(generation: u64, identity: Identity, head: Head, listed: bool) -> Self {
         let (progress, _) = watch::channel(Progress { written: 0, end: End::Open });
         Self {
@@ -131,8 +155,8 @@ impl Fill {
             pieces: Mutex::default(),
             progress,
             listed: AtomicBool::new(listed),
-            leader: AtomicU64::new(Self::GONE),
-            followers: AtomicUsize::new(0),
+            leader: AtomicU64::new(GONE),
+            followers: Mutex::default(),
         }
     }
 
@@ -196,15 +220,23 @@ impl Fill {
 
     /// Where the leader has got to, `None` when it reads no more.
     pub(super) fn leader(&self) -> Option<u64> {
-        Some(self.leader.load(Ordering::Acquire)).filter(|offset| *offset != Self::GONE)
+        Some(self.leader.load(Ordering::Acquire)).filter(|offset| *offset != GONE)
     }
 
     pub(super) fn forget_leader(&self) {
-        self.leader.store(Self::GONE, Ordering::Release);
+        self.leader.store(GONE, Ordering::Release);
     }
 
-    pub(super) fn has_followers(&self) -> bool {
-        self.followers.load(Ordering::Acquire) > 0
+    /// Where the slowest of the other readers has got to, `None` when there is none.
+    pub(super) fn slowest_follower(&self) -> Option<u64> {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.clear();
+        followers
+            .positions
+            .iter()
+            .map(|position| position.load(Ordering::Acquire))
+            .min()
+            .filter(|position| *position != GONE)
     }
 }
 
@@ -222,7 +254,8 @@ pub(super) enum Role {
 pub(super) struct Reader {
     fill: Arc<Fill>,
     progress: watch::Receiver<Progress>,
-    role: Role,
+    /// Where this reader shows its position when it is not the leader.
+    shown: Option<Arc<AtomicU64>>,
     position: u64,
     end: u64,
     reading: bool,
@@ -230,12 +263,15 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(fill: Arc<Fill>, role: Role) -> Self {
-        match role {
-            Role::Leader => fill.leader.store(0, Ordering::Release),
-            Role::Follower => _ = fill.followers.fetch_add(1, Ordering::AcqRel),
-        }
+        let shown = match role {
+            Role::Leader => {
+                fill.leader.store(0, Ordering::Release);
+                None
+            }
+            Role::Follower => Some(fill.followers.lock().unwrap_or_else(PoisonError::into_inner).join()),
+        };
         let progress = fill.progress.subscribe();
-        Self { fill, progress, role, position: 0, end: u64::MAX, reading: true }
+        Self { fill, progress, shown, position: 0, end: u64::MAX, reading: true }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -288,17 +324,18 @@ impl Reader {
     }
 
     fn note_position(&self) {
-        if self.role == Role::Leader && self.reading {
-            self.fill.leader.store(self.position, Ordering::Release);
+        if self.reading {
+            self.show(self.position);
         }
+    }
+
+    fn show(&self, position: u64) {
+        self.shown.as_deref().unwrap_or(&self.fill.leader).store(position, Ordering::Release);
     }
 
     fn leave(&mut self) {
         if std::mem::take(&mut self.reading) {
-            match self.role {
-                Role::Leader => self.fill.forget_leader(),
-                Role::Follower => _ = self.fill.followers.fetch_sub(1, Ordering::AcqRel),
-            }
+            self.show(GONE);
         }
     }
 }

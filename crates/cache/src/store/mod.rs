@@ -38,6 +38,9 @@ const BYTES_PER_SHARD: u64 = 8 * 1024 * 1024;
 /// The largest part of the limit that one object may take, as a divisor.
 const OBJECT_SHARE: u64 = 4;
 
+/// The part of the limit that fills may take together, as a divisor: what arrives must not push out everything that is there.
+const FILL_SHARE: u64 = 2;
+
 /// Looks of the eviction at objects, for each shard, before it gives up for now.
 const STEPS_PER_SHARD: usize = 64 * 1024;
 
@@ -71,7 +74,10 @@ pub struct Store {
     shards: Box<[RwLock<Shard>]>,
     limit: AtomicU64,
     max_object: AtomicU64,
+    /// Bytes of objects and fills.
     used: AtomicU64,
+    /// Those of fills.
+    filling: AtomicU64,
     /// The shard that eviction looks at next.
     hand: AtomicUsize,
     generations: AtomicU64,
@@ -92,6 +98,7 @@ impl Store {
             limit: AtomicU64::new(options.bytes),
             max_object: AtomicU64::new(options.max_object),
             used: AtomicU64::new(0),
+            filling: AtomicU64::new(0),
             hand: AtomicUsize::new(0),
             generations: AtomicU64::new(0),
             objects: AtomicU64::new(0),
@@ -148,24 +155,31 @@ impl Store {
         self.lock_of(place).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes bytes of the limit, evicting for them. False when that was not enough; then nothing is taken.
+    /// Takes bytes of the limit for a fill, evicting for them. False when there is no room; then nothing is taken.
     fn charge(&self, bytes: u64) -> bool {
+        let filling = self.filling.fetch_add(bytes, Ordering::AcqRel) + bytes;
         self.used.fetch_add(bytes, Ordering::AcqRel);
-        if self.make_room() {
+        if filling <= self.limit.load(Ordering::Relaxed) / FILL_SHARE && self.make_room() {
             return true;
         }
-        self.release(bytes);
+        self.uncharge(bytes);
         false
+    }
+
+    fn uncharge(&self, bytes: u64) {
+        self.filling.fetch_sub(bytes, Ordering::AcqRel);
+        self.release(bytes);
+    }
+
+    /// Corrects what a fill that passes has taken to what it holds.
+    fn recharge(&self, charged: &mut u64, held: u64) {
+        self.filling.fetch_add(held, Ordering::AcqRel);
+        self.used.fetch_add(held, Ordering::AcqRel);
+        self.uncharge(std::mem::replace(charged, held));
     }
 
     fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
-    }
-
-    /// Corrects what a fill has taken to what it holds.
-    fn recharge(&self, charged: &mut u64, held: u64) {
-        self.used.fetch_add(held, Ordering::AcqRel);
-        self.release(std::mem::replace(charged, held));
     }
 
     /// Evicts until the limit holds. One shard is locked at a time, for one step.
@@ -201,25 +215,23 @@ impl Store {
         let mut shard = self.write(place);
         shard.end(place, fill.generation);
         // A purge that came in between takes effect: it unlisted the fill under this lock.
-        let inserted = fill.listed().then(|| shard.insert(place, Arc::new(entry)));
-        drop(shard);
-        match inserted {
-            Some(inserted) if inserted.taken => {
-                self.recharge(charged, cost);
-                *charged = 0;
-                match inserted.replaced {
-                    Some(freed) => self.release(freed),
-                    None => _ = self.objects.fetch_add(1, Ordering::Relaxed),
-                }
-                self.make_room();
+        let inserted = fill.listed().then(|| shard.insert(place, Arc::new(entry))).filter(|inserted| inserted.taken);
+        // Counted before the lock is given up, so that whoever evicts the object takes off what is there.
+        if let Some(inserted) = inserted {
+            self.used.fetch_add(cost, Ordering::AcqRel);
+            match inserted.replaced {
+                Some(freed) => self.release(freed),
+                None => _ = self.objects.fetch_add(1, Ordering::Relaxed),
             }
-            _ => self.release(std::mem::take(charged)),
         }
+        drop(shard);
+        self.uncharge(std::mem::take(charged));
+        self.make_room();
     }
 
     fn end_fill(&self, place: Place, generation: u64, charged: &mut u64) {
         self.write(place).end(place, generation);
-        self.release(std::mem::take(charged));
+        self.uncharge(std::mem::take(charged));
     }
 
     fn count_done(&self) {
@@ -232,12 +244,13 @@ impl Store {
 
     /// Replaces the head of a stored object; false when there is none that `replace` accepts.
     fn rehead(&self, place: Place, replace: impl FnOnce(&Entry) -> Option<Entry>) -> bool {
-        let changed = self.write(place).rehead(place, replace);
-        if let Some((old, new)) = changed {
-            self.used.fetch_add(new, Ordering::AcqRel);
-            self.release(old);
-        }
-        changed.is_some()
+        let mut shard = self.write(place);
+        let Some((old, new)) = shard.rehead(place, replace) else { return false };
+        self.used.fetch_add(new, Ordering::AcqRel);
+        self.release(old);
+        drop(shard);
+        self.make_room();
+        true
     }
 }
 

@@ -15,9 +15,9 @@ use super::entry::{Entry, Place};
 use super::fill::{CHUNK, End, FILL_FAILED, Fill};
 
 /// Bytes of an object that is not kept which the leader may be behind before the origin is read more slowly.
-const WINDOW: u64 = 4 * 1024 * 1024;
+const WINDOW: u64 = 1024 * 1024;
 
-/// Bytes behind which a reader of an object that is not kept is given up.
+/// Bytes behind which a reader of an object that is not kept is given up, or as many as were there when it became clear.
 const WIDEST: u64 = 8 * WINDOW;
 
 /// Pause before the next read from the origin while the leader is a whole [`WIDEST`] behind. The leader writes to its client in
@@ -38,6 +38,8 @@ pub(super) struct Writer {
     charged: u64,
     /// The body goes through a window and is not kept.
     passing: bool,
+    /// Bytes of the body that are held at most while it passes.
+    widest: u64,
     leader_moved: (u64, Instant),
     finished: bool,
 }
@@ -48,12 +50,25 @@ impl Writer {
         let passing = !fill.listed();
         let tag = fill.generation.to_be_bytes();
         let leader_moved = (0, Instant::now());
-        Self { store, place, fill, tag, declared, written: 0, charged: 0, passing, leader_moved, finished: false }
+        Self {
+            store,
+            place,
+            fill,
+            tag,
+            declared,
+            written: 0,
+            charged: 0,
+            passing,
+            widest: WIDEST,
+            leader_moved,
+            finished: false,
+        }
     }
 
     /// The object outgrew what may be kept: from here on only those who read already get it.
     fn pass(&mut self) {
         self.passing = true;
+        self.widest = WIDEST.max(self.written);
         self.fill.unlist();
         self.leader_moved = (self.fill.leader().unwrap_or(0), Instant::now());
     }
@@ -68,16 +83,15 @@ impl Writer {
             }
         }
         let leader = self.fill.leader();
-        if leader.is_none() && !self.fill.has_followers() {
+        let Some(slowest) = leader.into_iter().chain(self.fill.slowest_follower()).min() else {
             return Error::e_explain(FILL_FAILED, "nobody reads an object that is not kept");
-        }
+        };
+        let oldest = slowest.max(self.written.saturating_sub(self.widest));
         let behind = self.written.saturating_sub(leader.unwrap_or(self.written));
-        // Followers get a window's room; a leader all of the widest.
-        let oldest = self.written.saturating_sub(behind.clamp(WINDOW, WIDEST));
         let held = self.fill.keep_from(oldest);
         self.store.recharge(&mut self.charged, held);
         if behind > WINDOW {
-            sleep(PACE.mul_f64((behind as f64 / WIDEST as f64).min(1.0))).await;
+            sleep(pause(behind)).await;
         }
         Ok(())
     }
@@ -89,6 +103,12 @@ impl Writer {
             self.store.count_failed();
         }
     }
+}
+
+/// Grows from nothing at one [`WINDOW`] to [`PACE`] at [`WIDEST`].
+fn pause(behind: u64) -> Duration {
+    let share = behind.saturating_sub(WINDOW) as f64 / (WIDEST - WINDOW) as f64;
+    PACE.mul_f64(share.min(1.0))
 }
 
 #[async_trait]
