@@ -1,5 +1,22 @@
 //! The real binary, seen from outside. One test binary, because linking is slower than running.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this whole crate is test code: it stops at the first surprise"
+)]
 
+mod admin;
+mod coalescing;
+mod log;
+mod malformed;
+mod reload_under_load;
+mod stage;
+mod stopping;
+mod tls;
+
+/// Every file under `scenarios/`, one test each.
 mod scenarios {
     include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
 }
