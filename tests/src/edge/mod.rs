@@ -2,18 +2,20 @@
 
 mod metrics;
 mod output;
+mod process;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 pub use metrics::Metrics;
 pub use output::Output;
+pub use process::Process;
 
 use crate::certificates::Leaf;
 use crate::client::{Request, Response, Target};
@@ -64,14 +66,13 @@ impl Setup {
     }
 }
 
-/// A running edge. Dropping it kills the process, and shows its output when the test is failing.
+/// A running edge. Dropping it kills the process, and shows configuration and output when the test is failing.
 pub struct Edge {
-    child: Child,
+    // First: it is dropped, and so killed, before its directory and ports go.
+    process: Process,
     setup: Setup,
     ports: Ports,
     directory: TempDir,
-    output: Output,
-    ended: bool,
 }
 
 /// Three ports that stay ours: a socket is bound to each, without listening.
@@ -139,14 +140,11 @@ impl Edge {
         let mut command = Command::new(binary());
         command.arg("run").arg("--config").arg(directory.path().join("leeward.yaml"));
         command.current_dir(directory.path()).envs(setup.environment.iter().map(|(n, v)| (n, v)));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = Output::collect(child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let mut edge = Self { child, setup, ports, directory, output, ended: false };
+        let process = Process::start(&mut command);
+        let mut edge = Self { process, setup, ports, directory };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = edge.child.try_wait().unwrap() {
-                edge.ended = true;
-                edge.output.settle();
+            if let Some(status) = edge.process.try_wait() {
                 return Err(format!("exit: {status}\n{}", edge.story()));
             }
             if edge.admin("GET", "/readyz", None).is_ok_and(|answer| answer.status() == 200) {
@@ -182,7 +180,7 @@ impl Edge {
     /// What it wrote so far.
     #[must_use]
     pub fn output(&self) -> &Output {
-        &self.output
+        self.process.output()
     }
     /// The directory of its configuration.
     #[must_use]
@@ -192,7 +190,7 @@ impl Edge {
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// Asks the admin listener.
@@ -239,8 +237,7 @@ impl Edge {
     /// # Panics
     /// When the process is gone.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).expect("the edge is there to be signalled");
+        self.process.signal(signal);
     }
 
     /// Sends SIGHUP and waits until the reload is counted; true when it was a success.
@@ -265,10 +262,7 @@ impl Edge {
     /// When it is still there after the deadline.
     #[must_use]
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
-        let status = wait::until("the edge to exit", within, || self.child.try_wait().unwrap());
-        self.ended = true;
-        self.output.settle();
-        status
+        self.process.wait(within)
     }
 
     /// Stops it as an operator does, and asserts that it ends well.
@@ -281,22 +275,22 @@ impl Edge {
         assert!(status.success(), "the edge ended with {status}");
     }
 
+    /// The configuration file as it is now.
+    fn config(&self) -> String {
+        std::fs::read_to_string(self.directory().join("leeward.yaml")).unwrap_or_default()
+    }
+
     /// Everything a reader of a failed test wants to see.
     fn story(&self) -> String {
-        let config = std::fs::read_to_string(self.directory().join("leeward.yaml")).unwrap_or_default();
-        format!("--- leeward.yaml\n{config}\n{}", self.output.story())
+        format!("--- leeward.yaml\n{}\n{}", self.config(), self.process.story())
     }
 }
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        if !self.ended {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            self.output.settle();
-        }
+        // The process shows its own output.
         if std::thread::panicking() {
-            eprintln!("{}", self.story());
+            eprintln!("--- leeward.yaml\n{}", self.config());
         }
     }
 }

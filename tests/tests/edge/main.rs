@@ -9,6 +9,7 @@
 
 mod admin;
 mod coalescing;
+mod demo;
 mod log;
 mod malformed;
 mod reload_under_load;
