@@ -1,0 +1,196 @@
+//! From a tree to the written types. Tolerant: one mistake never hides another.
+
+use serde_json::{Map, Value};
+
+use super::nearest::nearest;
+use super::report::Report;
+use super::{Context, Form, MAX_BEHAVIORS, MAX_GEOGRAPHY, MAX_MATCHES, MAX_RULES, as_text, kind, lint};
+use crate::behaviors::{self, Setting, Slot};
+use crate::matches::Test;
+use crate::written;
+
+/// A rule as far as it could be read; what could not is missing.
+pub(super) struct Read {
+    pub(super) tests: Vec<Option<Test>>,
+    pub(super) settings: Vec<Option<(Slot, Setting)>>,
+}
+
+impl Read {
+    pub(super) fn is_whole(&self) -> bool {
+        self.tests.iter().all(Option::is_some) && self.settings.iter().all(Option::is_some)
+    }
+}
+
+pub(super) fn policy(document: &Value, form: Form, context: &Context<'_>, report: &mut Report) -> Option<written::Policy> {
+    let document = mapping(document, "a policy", report)?;
+    unknown_keys(document, &["rules"], report);
+    let Some(rules) = document.get("rules") else {
+        report.error_hint("a policy needs rules", "write { \"rules\": [ ... ] }");
+        return None;
+    };
+    let mut written = written::Policy::default();
+    let mut read = Vec::new();
+    report.within("rules", |report| {
+        let Some(rules) = list(rules, "rules", report) else { return };
+        if rules.len() > MAX_RULES {
+            report.error(format!("{} rules are more than {MAX_RULES}", rules.len()));
+            return;
+        }
+        let mut geography = 0;
+        for (index, value) in rules.iter().enumerate() {
+            report.within(index, |report| {
+                if let Some((rule, parts)) = rule(value, form, context, &mut geography, report) {
+                    written.rules.push(rule);
+                    read.push(parts);
+                }
+            });
+        }
+        let complete = read.len() == rules.len();
+        if complete && !rules.is_empty() && !context.has_default_origin && !names_origin(&written) {
+            report.error_hint("no rule names an origin, and the site has no default origin", "add an origin behavior under url-wildcard \"/*\"");
+        }
+        if complete && read.iter().all(Read::is_whole) {
+            lint::policy(&read, report);
+        }
+    });
+    Some(written)
+}
+
+fn names_origin(policy: &written::Policy) -> bool {
+    policy.rules.iter().flat_map(|rule| &rule.behaviors).any(|behavior| behavior.name == Slot::Origin.name())
+}
+
+fn rule(value: &Value, form: Form, context: &Context<'_>, geography: &mut usize, report: &mut Report) -> Option<(written::Rule, Read)> {
+    let value = mapping(value, "a rule", report)?;
+    unknown_keys(value, &["matches", "behaviors", "comment", "description"], report);
+    let remark = |key: &str, report: &mut Report| match value.get(key) {
+        None => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => {
+            report.within(key, |report| report.error(format!("a {key} is a string, not {}", kind(other))));
+            None
+        }
+    };
+    let mut rule = written::Rule { comment: remark("comment", report), description: remark("description", report), ..Default::default() };
+    let mut read = Read { tests: Vec::new(), settings: Vec::new() };
+    elements(value, "matches", MAX_MATCHES, report, |value, report| {
+        let (written, test) = one_match(value, form, geography, report).unwrap_or_default();
+        rule.matches.push(written);
+        read.tests.push(test);
+    });
+    elements(value, "behaviors", MAX_BEHAVIORS, report, |value, report| {
+        let (written, setting) = one_behavior(value, form, context, report).unwrap_or_default();
+        rule.behaviors.push(written);
+        read.settings.push(setting);
+    });
+    Some((rule, read))
+}
+
+fn elements(rule: &Map<String, Value>, key: &'static str, most: usize, report: &mut Report, mut each: impl FnMut(&Value, &mut Report)) {
+    let Some(value) = rule.get(key) else {
+        report.error(format!("a rule needs {key}"));
+        return;
+    };
+    report.within(key, |report| {
+        let Some(items) = list(value, key, report) else { return };
+        if items.is_empty() {
+            let hint = if key == "matches" { "for every request, write url-wildcard \"/*\"" } else { "a rule without behaviors does nothing" };
+            report.error_hint(format!("{key} is empty"), hint);
+        }
+        if items.len() > most {
+            report.error(format!("{} {key} are more than {most}", items.len()));
+            return;
+        }
+        for (index, item) in items.iter().enumerate() {
+            report.within(index, |report| each(item, report));
+        }
+    });
+}
+
+fn one_match(value: &Value, form: Form, geography: &mut usize, report: &mut Report) -> Option<(written::Match, Option<Test>)> {
+    let value = mapping(value, "a match", report)?;
+    unknown_keys(value, &["name", "value", "negated"], report);
+    let negated = match value.get("negated") {
+        None => Some(false),
+        Some(Value::Bool(negated)) => Some(*negated),
+        Some(other) => {
+            report.within("negated", |report| report.error_hint(format!("negated is a boolean, not {}", kind(other)), "write true or false without quotes"));
+            None
+        }
+    };
+    let name = required_text(value, "name", "a match", Form::Json, report);
+    let text = required_text(value, "value", "a match", form, report);
+    let (name, text) = (name?, text?);
+    if name == "geography" {
+        *geography += 1;
+        if *geography > MAX_GEOGRAPHY {
+            report.error(format!("a policy has at most {MAX_GEOGRAPHY} geography matches"));
+        }
+    }
+    let test = Test::parse(&name, &text, negated.unwrap_or(false), report).filter(|_| negated.is_some());
+    Some((written::Match { name, value: text, negated: negated.unwrap_or(false) }, test))
+}
+
+fn one_behavior(value: &Value, form: Form, context: &Context<'_>, report: &mut Report) -> Option<(written::Behavior, Option<(Slot, Setting)>)> {
+    let value = mapping(value, "a behavior", report)?;
+    unknown_keys(value, &["name", "type", "value", "params"], report);
+    let name = required_text(value, "name", "a behavior", Form::Json, report);
+    let kind_given = optional_text(value, "type", form, report);
+    let text = optional_text(value, "value", form, report);
+    let params = match value.get("params") {
+        None => Ok(Map::new()),
+        Some(Value::Object(params)) => Ok(params.clone()),
+        Some(other) => {
+            report.within("params", |report| report.error(format!("params is a mapping, not {}", kind(other))));
+            Err(())
+        }
+    };
+    let (name, kind_given, text, params) = (name?, kind_given.ok()?, text.ok()?, params.ok()?);
+    let behavior = written::Behavior { name, kind: kind_given, value: text, params };
+    let setting = behaviors::parse(&behavior, form, context, report);
+    Some((behavior, setting))
+}
+
+/// A string that must be there and not be empty.
+fn required_text(value: &Map<String, Value>, key: &'static str, of: &str, form: Form, report: &mut Report) -> Option<String> {
+    match optional_text(value, key, form, report) {
+        Ok(None) => {
+            report.error(format!("{of} needs a {key}"));
+            None
+        }
+        Ok(Some(text)) if text.trim_matches(' ').is_empty() => {
+            report.within(key, |report| report.error(format!("the {key} of {of} is empty")));
+            None
+        }
+        Ok(text) => text,
+        Err(()) => None,
+    }
+}
+
+fn optional_text(value: &Map<String, Value>, key: &'static str, form: Form, report: &mut Report) -> Result<Option<String>, ()> {
+    let Some(value) = value.get(key) else { return Ok(None) };
+    as_text(value, form).map(|text| Some(text.into_owned())).map_err(|invalid| report.within(key, |report| report.invalid(invalid)))
+}
+
+fn mapping<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a Map<String, Value>> {
+    let mapping = value.as_object();
+    if mapping.is_none() {
+        report.error(format!("{what} is a mapping, not {}", kind(value)));
+    }
+    mapping
+}
+
+fn list<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a [Value]> {
+    let list = value.as_array();
+    if list.is_none() {
+        report.error(format!("{what} is a list, not {}", kind(value)));
+    }
+    list.map(Vec::as_slice)
+}
+
+fn unknown_keys(value: &Map<String, Value>, legal: &[&'static str], report: &mut Report) {
+    for key in value.keys().filter(|key| !legal.contains(&key.as_str())) {
+        let hint = nearest(key, legal.iter().copied()).map_or_else(|| format!("legal keys: {}", legal.join(", ")), |near| format!("did you mean {near:?}?"));
+        report.within(key.as_str(), |report| report.error_hint(format!("unknown key {key:?}"), hint));
+    }
+}

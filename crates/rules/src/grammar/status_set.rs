@@ -1,0 +1,114 @@
+//! Sets of failure statuses.
+
+use super::Invalid;
+
+/// A set of statuses from 400 to 599, written as codes and inclusive ranges: `404 500:504`.
+///
+/// Source: policy-language 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StatusSet([u64; 4]);
+
+/// The lowest status of a set.
+const LOWEST: u16 = 400;
+/// The highest status of a set.
+const HIGHEST: u16 = 599;
+
+impl StatusSet {
+    /// Whether the status is a member.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        let Some(bit) = status.checked_sub(LOWEST).filter(|_| status <= HIGHEST) else { return false };
+        self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// Adds a status; outside 400 to 599 nothing happens.
+    pub(crate) fn insert(&mut self, status: u16) {
+        let Some(bit) = status.checked_sub(LOWEST).filter(|_| status <= HIGHEST) else { return };
+        if let Some(word) = self.0.get_mut(usize::from(bit / 64)) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    /// Members in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        (LOWEST..=HIGHEST).filter(|status| self.contains(*status))
+    }
+
+    /// Adds one item: a code or `low:high`.
+    pub(crate) fn insert_item(&mut self, item: &str) -> Result<(), Invalid> {
+        let (low, high) = match item.split_once(':') {
+            Some((low, high)) => (code(low, item)?, code(high, item)?),
+            None => (code(item, item)?, code(item, item)?),
+        };
+        if low > high {
+            return Err(Invalid::new(format!("the range {item:?} descends")).hint(format!("write {high}:{low}")));
+        }
+        (low..=high).for_each(|status| self.insert(status));
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for StatusSet {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let mut set = Self::default();
+        for item in super::tokens::split(text) {
+            set.insert_item(item)?;
+        }
+        if set == Self::default() {
+            return Err(Invalid::new("no status is listed").hint("list codes and ranges: 500 502:504"));
+        }
+        Ok(set)
+    }
+}
+
+fn code(text: &str, item: &str) -> Result<u16, Invalid> {
+    let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(status) if digits && (LOWEST..=HIGHEST).contains(&status) => Ok(status),
+        Ok(_) if digits => Err(Invalid::new(format!("status {text} is not between {LOWEST} and {HIGHEST}"))),
+        _ => Err(Invalid::new(format!("{item:?} is neither a status nor a range")).hint("separate items by spaces; a range is low:high, as in 500:504")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_set_lists_codes_and_ascending_ranges() {
+        let table: &[(&str, Option<&[u16]>)] = &[
+            ("500 503:504", Some(&[500, 503, 504])),
+            ("404 500:504", Some(&[404, 500, 501, 502, 503, 504])),
+            ("  404   404 ", Some(&[404])),
+            ("400 599", Some(&[400, 599])),
+            ("463:465", Some(&[463, 464, 465])),
+            ("500-504", None),
+            ("504:500", None),
+            ("5xx", None),
+            ("500,503", None),
+            ("", None),
+            (" ", None),
+            ("399", None),
+            ("600", None),
+            ("0500", None),
+            ("+50", None),
+            ("500:", None),
+            (":500", None),
+            ("500:501:502", None),
+        ];
+        for (text, expected) in table {
+            let got = text.parse::<StatusSet>().ok().map(|set| set.iter().collect::<Vec<_>>());
+            assert_eq!(got.as_deref(), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_four_and_five_hundred_is_ever_a_member() {
+        let all: StatusSet = "400:599".parse().unwrap();
+        for status in [0, 1, 200, 304, 399, 600, 999, u16::MAX] {
+            assert!(!all.contains(status), "{status}");
+        }
+    }
+}

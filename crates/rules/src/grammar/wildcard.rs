@@ -1,0 +1,119 @@
+//! Patterns in which `*` stands for any bytes.
+
+use memchr::memmem::Finder;
+
+/// A pattern anchored at both ends: `*` is zero or more bytes, everything else is itself. There is no escape.
+///
+/// Matching takes time linear in the text for each literal piece and never goes back over a piece.
+#[derive(Debug, Clone)]
+pub struct Wildcard {
+    pattern: Box<str>,
+    /// Byte offset of the first `*`; without one the pattern is the only text that matches.
+    head: Option<usize>,
+    /// Byte offset after the last `*`.
+    tail: usize,
+    middle: Box<[Finder<'static>]>,
+}
+
+impl Wildcard {
+    /// Compiles a pattern; every text is one.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        let head = pattern.find('*');
+        let tail = pattern.rfind('*').map_or(0, |star| star + 1);
+        let between = head.and_then(|head| pattern.get(head..tail)).unwrap_or("");
+        let middle = between.split('*').filter(|piece| !piece.is_empty()).map(|piece| Finder::new(piece.as_bytes()).into_owned()).collect();
+        Self { pattern: pattern.into(), head, tail, middle }
+    }
+
+    /// Whether the whole text fits the pattern.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.matches_bytes(text.as_bytes())
+    }
+
+    /// The same for text that need not be UTF-8, such as a header field's value.
+    #[must_use]
+    pub fn matches_bytes(&self, text: &[u8]) -> bool {
+        let Some(head) = self.head else { return text == self.pattern.as_bytes() };
+        let pattern = self.pattern.as_bytes();
+        let (Some(prefix), Some(suffix)) = (pattern.get(..head), pattern.get(self.tail..)) else { return false };
+        let Some(mut rest) = text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix)) else { return false };
+        for piece in &self.middle {
+            let Some(at) = piece.find(rest) else { return false };
+            rest = rest.get(at + piece.needle().len()..).unwrap_or(&[]);
+        }
+        true
+    }
+
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    /// What every matching text begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        self.head.and_then(|head| self.pattern.get(..head)).unwrap_or(&self.pattern)
+    }
+
+    /// What every matching text ends with.
+    pub(crate) fn suffix(&self) -> &str {
+        self.pattern.get(self.tail..).unwrap_or("")
+    }
+
+    /// Without a `*` only one text matches.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Whether every text that fits `other` is known to fit this pattern. A `*` of `other` can only be swallowed by a `*` here.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.matches(&other.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_bytes_and_the_rest_is_itself() {
+        let table: &[(&str, &str, bool)] = &[
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "/a/b", true),
+            ("/*", "/", true),
+            ("/styles/*", "/styles/", true),
+            ("/styles/*", "/styles/a/b.css", true),
+            ("/styles/*", "/styles", false),
+            ("/styles/*", "/Styles/a.css", false),
+            ("/*.jpg", "/a/b/c.jpg", true),
+            ("/*.jpg", "/a.jpg.png", false),
+            ("/a*a", "/a", false),
+            ("/a*a", "/aa", true),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*a*b*", "xxbxxaxx", false),
+            ("*ab*ab*", "ab", false),
+            ("*ab*ab*", "abab", true),
+            ("a**b", "ab", true),
+            ("/images/logo.png", "/images/logo.png", true),
+            ("/images/logo.png", "/images/logo_png", false),
+            ("a?b", "axb", false),
+            ("[a]*", "a", false),
+        ];
+        for (pattern, text, expected) in table {
+            assert_eq!(Wildcard::new(pattern).matches(text), *expected, "{pattern:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_stay_cheap() {
+        let pattern = Wildcard::new(&"*a".repeat(4_000));
+        let text = "a".repeat(3_999) + "b";
+        let start = std::time::Instant::now();
+        assert!(!pattern.matches(&text));
+        assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,174 @@
+//! Which rules can apply to a request at all. A rule is kept under the tokens of one of its matches, the one that tells most;
+//! rules without such a match are candidates for every request.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+
+use crate::facts::Facts;
+use crate::matches::Test;
+
+/// One thing about a request that a rule may be kept under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Key<'a> {
+    /// The whole path.
+    Exact(&'a str),
+    /// What the path begins with.
+    Prefix(&'a str),
+    Filename(&'a str),
+    Host(&'a str),
+    /// The first component of the path.
+    First(&'a str),
+    /// What follows the last dot of the filename.
+    Tail(&'a str),
+}
+
+impl Key<'_> {
+    /// Between keys that are equally rare: the one that usually tells more.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Exact(_) => 0,
+            Self::Filename(_) => 1,
+            Self::Prefix(_) => 2,
+            Self::Host(_) => 3,
+            Self::First(_) => 4,
+            Self::Tail(_) => 5,
+        }
+    }
+}
+
+type Buckets = HashMap<Box<str>, Vec<u32>, RandomState>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    always: Vec<u32>,
+    exact: Buckets,
+    filename: Buckets,
+    host: Buckets,
+    first: Buckets,
+    tail: Buckets,
+    prefixes: Prefixes,
+}
+
+impl Index {
+    /// Indexes rules, given as their tests.
+    pub(crate) fn build<'a>(rules: impl Iterator<Item = &'a [Test]> + Clone) -> Self {
+        let mut uses: HashMap<Key<'a>, usize, RandomState> = HashMap::default();
+        for key in rules.clone().flatten().filter_map(Test::keys).flatten() {
+            *uses.entry(key).or_default() += 1;
+        }
+        let mut index = Self::default();
+        let mut prefixes: HashMap<Box<str>, Vec<u32>, RandomState> = HashMap::default();
+        for (number, tests) in rules.enumerate() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            // Few rules under the most crowded key of a match is what makes it a good choice.
+            let crowd = |keys: &[Key<'_>]| keys.iter().map(|key| (uses.get(key).copied().unwrap_or(0), key.rank())).max();
+            let best = tests.iter().filter_map(Test::keys).min_by_key(|keys| crowd(keys));
+            let Some(keys) = best else {
+                index.always.push(number);
+                continue;
+            };
+            for key in keys {
+                let (buckets, text) = match key {
+                    Key::Exact(text) => (&mut index.exact, text),
+                    Key::Filename(text) => (&mut index.filename, text),
+                    Key::Host(text) => (&mut index.host, text),
+                    Key::First(text) => (&mut index.first, text),
+                    Key::Tail(text) => (&mut index.tail, text),
+                    Key::Prefix(text) => (&mut prefixes, text),
+                };
+                push(buckets, text, number);
+            }
+        }
+        index.prefixes = Prefixes::build(prefixes);
+        index
+    }
+
+    /// Hands over every list of rules that may apply. Within a list the numbers ascend; a rule may be in several lists.
+    #[inline]
+    pub(crate) fn candidates(&self, facts: &Facts<'_>, mut visit: impl FnMut(&[u32])) {
+        let mut look = |buckets: &Buckets, key: Option<&str>| {
+            if let Some(list) = key.filter(|_| !buckets.is_empty()).and_then(|key| buckets.get(key)) {
+                visit(list);
+            }
+        };
+        look(&self.exact, Some(facts.path.as_str()));
+        look(&self.filename, Some(facts.path.filename()));
+        look(&self.host, Some(facts.host));
+        look(&self.first, facts.path.first_component());
+        look(&self.tail, facts.path.tail());
+        self.prefixes.of(facts.path.as_str(), &mut visit);
+        visit(&self.always);
+    }
+}
+
+fn push(buckets: &mut Buckets, key: &str, rule: u32) {
+    match buckets.get_mut(key) {
+        // The same token twice in one value.
+        Some(list) if list.last() == Some(&rule) => {}
+        Some(list) => list.push(rule),
+        None => {
+            buckets.insert(key.into(), vec![rule]);
+        }
+    }
+}
+
+/// Literal prefixes in order. Those that a path begins with are found by one binary search: the greatest prefix not above the
+/// path begins with every one of them, so they all are among it and the prefixes that it begins with in turn.
+#[derive(Debug, Default)]
+struct Prefixes(Vec<Prefix>);
+
+#[derive(Debug)]
+struct Prefix {
+    text: Box<str>,
+    /// The longest other prefix that this one begins with.
+    parent: Option<usize>,
+    rules: Vec<u32>,
+}
+
+impl Prefixes {
+    fn build(buckets: Buckets) -> Self {
+        let mut sorted: Vec<(Box<str>, Vec<u32>)> = buckets.into_iter().collect();
+        sorted.sort_unstable();
+        let mut prefixes: Vec<Prefix> = Vec::with_capacity(sorted.len());
+        for (text, rules) in sorted {
+            let mut parent = prefixes.len().checked_sub(1);
+            while let Some(prefix) = parent.and_then(|at| prefixes.get(at)).filter(|prefix| !text.starts_with(&*prefix.text)) {
+                parent = prefix.parent;
+            }
+            prefixes.push(Prefix { text, parent, rules });
+        }
+        Self(prefixes)
+    }
+
+    #[inline]
+    fn of(&self, path: &str, visit: &mut impl FnMut(&[u32])) {
+        let mut next = self.0.partition_point(|prefix| *prefix.text <= *path).checked_sub(1);
+        while let Some(prefix) = next.and_then(|at| self.0.get(at)) {
+            if path.starts_with(&*prefix.text) {
+                visit(&prefix.rules);
+            }
+            next = prefix.parent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prefix_of_a_path_is_found_and_no_other() {
+        let texts = ["/a", "/a/b", "/a/b/c/", "/aa", "/b", "/a/c", "/a/b!", "/z/y/x"];
+        let buckets = texts.iter().enumerate().map(|(number, text)| (Box::from(*text), vec![u32::try_from(number).unwrap()])).collect();
+        let prefixes = Prefixes::build(buckets);
+        for path in ["/", "/a", "/a/b/c/d", "/a/b", "/aab", "/a/b!/x", "/z", "/z/y/x", "/zz", "", "/a/bz"] {
+            let mut got = Vec::new();
+            prefixes.of(path, &mut |rules: &[u32]| got.extend_from_slice(rules));
+            got.sort_unstable();
+            let expected: Vec<u32> = (0..8).filter(|number| path.starts_with(texts[*number as usize])).collect();
+            assert_eq!(got, expected, "{path}");
+        }
+    }
+}
