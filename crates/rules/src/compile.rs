@@ -73,7 +73,11 @@ impl Policy {
         let mut policy = Self::empty();
         let mut headers: HashMap<(Slot, HeaderName), u32, RandomState> = HashMap::default();
         for (number, rule) in written.rules.iter().enumerate() {
-            let tests = rule.matches.iter().map(|one| Test::parse(&one.name, &one.value, one.negated, report)).collect::<Option<Box<[Test]>>>()?;
+            let tests = rule
+                .matches
+                .iter()
+                .map(|one| Test::parse(&one.name, &one.value, one.negated, report))
+                .collect::<Option<Box<[Test]>>>()?;
             if tests.is_empty() {
                 return None;
             }
@@ -83,12 +87,19 @@ impl Policy {
                 let winner = match &setting {
                     Setting::Header(edit) => {
                         let next = SINGLE_SLOTS + headers.len();
-                        *headers.entry((slot, edit.name.clone())).or_insert_with(|| u32::try_from(next).unwrap_or(u32::MAX))
+                        *headers
+                            .entry((slot, edit.name.clone()))
+                            .or_insert_with(|| u32::try_from(next).unwrap_or(u32::MAX))
                     }
                     _ => slot as u32,
                 };
                 policy.slots.push(winner);
-                policy.settings.push(Placed { slot, setting, rule: u32::try_from(number).ok()?, behavior: u32::try_from(at).ok()? });
+                policy.settings.push(Placed {
+                    slot,
+                    setting,
+                    rule: u32::try_from(number).ok()?,
+                    behavior: u32::try_from(at).ok()?,
+                });
             }
             policy.rules.push(Rule { tests, settings: first..count(&policy.settings) });
         }
@@ -119,16 +130,34 @@ impl Policy {
 
     /// Every match and behavior name in use, with its place in the document.
     pub fn names_used(&self) -> impl Iterator<Item = (NameKind, &str, Vec<Step>)> {
-        let place = |rule: usize, list: &str, at: usize| vec![Step::from("rules"), Step::from(rule), Step::from(list), Step::from(at), Step::from("name")];
-        let matches = self.rules.iter().enumerate().flat_map(move |(rule, ready)| ready.tests.iter().enumerate().map(move |(at, test)| (NameKind::Match, test.name, place(rule, "matches", at))));
-        let behaviors = self.settings.iter().map(move |placed| (NameKind::Behavior, placed.slot.name(), place(placed.rule as usize, "behaviors", placed.behavior as usize)));
+        let place = |rule: usize, list: &str, at: usize| {
+            vec![Step::from("rules"), Step::from(rule), Step::from(list), Step::from(at), Step::from("name")]
+        };
+        let matches = self.rules.iter().enumerate().flat_map(move |(rule, ready)| {
+            ready
+                .tests
+                .iter()
+                .enumerate()
+                .map(move |(at, test)| (NameKind::Match, test.name, place(rule, "matches", at)))
+        });
+        let behaviors = self.settings.iter().map(move |placed| {
+            (NameKind::Behavior, placed.slot.name(), place(placed.rule as usize, "behaviors", placed.behavior as usize))
+        });
         matches.chain(behaviors)
     }
 
     /// Every origin that a rule names, with the place of its behavior in the document.
     pub fn origins(&self) -> impl Iterator<Item = (OriginChoice<'_>, Vec<Step>)> {
         self.settings.iter().filter_map(|placed| match &placed.setting {
-            Setting::Origin(origin) => Some((OriginChoice::of(origin), vec![Step::from("rules"), Step::from(placed.rule as usize), Step::from("behaviors"), Step::from(placed.behavior as usize)])),
+            Setting::Origin(origin) => Some((
+                OriginChoice::of(origin),
+                vec![
+                    Step::from("rules"),
+                    Step::from(placed.rule as usize),
+                    Step::from("behaviors"),
+                    Step::from(placed.behavior as usize),
+                ],
+            )),
             _ => None,
         })
     }

@@ -122,6 +122,9 @@ impl Effective {
 
     /// Every winner, in the order of the behaviours.
     pub(crate) fn all<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = &'p Placed> {
-        self.winners.iter().filter_map(|winner| policy.settings.get(winner.checked_sub(1)? as usize)).chain(self.headers(policy))
+        self.winners
+            .iter()
+            .filter_map(|winner| policy.settings.get(winner.checked_sub(1)? as usize))
+            .chain(self.headers(policy))
     }
 }

@@ -91,7 +91,16 @@ pub fn explain(policy: &Policy, facts: &Facts<'_>, mode: AccessMode) -> Explanat
         rule: number,
         applies: tried.unwrap_or(false),
         candidate: tried.is_some(),
-        matches: rule.tests.iter().map(|test| MatchResult { name: test.name, value: test.value.to_string(), negated: test.negated, holds: test.holds(facts) }).collect(),
+        matches: rule
+            .tests
+            .iter()
+            .map(|test| MatchResult {
+                name: test.name,
+                value: test.value.to_string(),
+                negated: test.negated,
+                holds: test.holds(facts),
+            })
+            .collect(),
     });
     let winners = effective.all(policy).map(|placed| Winner {
         behavior: placed.slot.name(),
@@ -102,7 +111,12 @@ pub fn explain(policy: &Policy, facts: &Facts<'_>, mode: AccessMode) -> Explanat
         rule: placed.rule as usize,
         index: placed.behavior as usize,
     });
-    Explanation { rules: rules.collect(), winners: winners.collect(), decisions: decisions(policy, &effective, facts, mode), effective }
+    Explanation {
+        rules: rules.collect(),
+        winners: winners.collect(),
+        decisions: decisions(policy, &effective, facts, mode),
+        effective,
+    }
 }
 
 fn decisions(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: AccessMode) -> Value {
@@ -182,7 +196,8 @@ fn fetch(policy: &Policy, effective: &Effective, facts: &Facts<'_>, path: &str) 
             "read_timeout": origin.read_timeout.map(|time| time.as_secs()),
         })
     });
-    let backup = decide::backup(policy, effective).map(|backup| json!({ "domain": backup.domain, "exclude": statuses(backup.exclude) }));
+    let backup = decide::backup(policy, effective)
+        .map(|backup| json!({ "domain": backup.domain, "exclude": statuses(backup.exclude) }));
     json!({ "origin": origin, "path": fetch.path.as_deref().unwrap_or(path), "headers": headers(&fetch.headers), "backup": backup })
 }
 
@@ -200,7 +215,9 @@ fn statuses(set: &grammar::StatusSet) -> String {
 }
 
 fn failover(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Value {
-    let Some(crate::behaviors::Setting::Failover(plan)) = effective.setting(policy, Slot::Failover) else { return Value::Null };
+    let Some(crate::behaviors::Setting::Failover(plan)) = effective.setting(policy, Slot::Failover) else {
+        return Value::Null;
+    };
     // Every listed status leads to the same URL.
     let first = plan.statuses.iter().next().and_then(|status| decide::failover(policy, effective, facts, status));
     json!({

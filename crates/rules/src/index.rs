@@ -63,7 +63,8 @@ impl Index {
         for (number, tests) in rules.enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             // Few rules under the most crowded key of a match is what makes it a good choice.
-            let crowd = |keys: &[Key<'_>]| keys.iter().map(|key| (uses.get(key).copied().unwrap_or(0), key.rank())).max();
+            let crowd =
+                |keys: &[Key<'_>]| keys.iter().map(|key| (uses.get(key).copied().unwrap_or(0), key.rank())).max();
             let best = tests.iter().filter_map(Test::keys).min_by_key(|keys| crowd(keys));
             let Some(keys) = best else {
                 index.always.push(number);
@@ -134,7 +135,9 @@ impl Prefixes {
         let mut prefixes: Vec<Prefix> = Vec::with_capacity(sorted.len());
         for (text, rules) in sorted {
             let mut parent = prefixes.len().checked_sub(1);
-            while let Some(prefix) = parent.and_then(|at| prefixes.get(at)).filter(|prefix| !text.starts_with(&*prefix.text)) {
+            while let Some(prefix) =
+                parent.and_then(|at| prefixes.get(at)).filter(|prefix| !text.starts_with(&*prefix.text))
+            {
                 parent = prefix.parent;
             }
             prefixes.push(Prefix { text, parent, rules });
@@ -161,7 +164,11 @@ mod tests {
     #[test]
     fn every_prefix_of_a_path_is_found_and_no_other() {
         let texts = ["/a", "/a/b", "/a/b/c/", "/aa", "/b", "/a/c", "/a/b!", "/z/y/x"];
-        let buckets = texts.iter().enumerate().map(|(number, text)| (Box::from(*text), vec![u32::try_from(number).unwrap()])).collect();
+        let buckets = texts
+            .iter()
+            .enumerate()
+            .map(|(number, text)| (Box::from(*text), vec![u32::try_from(number).unwrap()]))
+            .collect();
         let prefixes = Prefixes::build(buckets);
         for path in ["/", "/a", "/a/b/c/d", "/a/b", "/aab", "/a/b!/x", "/z", "/z/y/x", "/zz", "", "/a/bz"] {
             let mut got = Vec::new();

@@ -68,7 +68,12 @@ impl Path {
         let tail = text.get(filename..).and_then(|name| name.rfind('.')).map_or(0, |dot| filename + dot + 1);
         // MAX_PATH keeps every offset far below u32::MAX.
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { first_end: offset(first_end), filename: offset(filename), tail: offset(tail), text: text.into_boxed_str() }
+        Self {
+            first_end: offset(first_end),
+            filename: offset(filename),
+            tail: offset(tail),
+            text: text.into_boxed_str(),
+        }
     }
 
     /// The whole path, beginning with `/`.

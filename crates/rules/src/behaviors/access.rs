@@ -14,7 +14,8 @@ pub(super) fn ips(fields: &mut Fields<'_, '_>) -> Option<IpSet> {
 #[derive(Debug)]
 pub(crate) struct Geo(Box<[GeoCode]>);
 
-const TYPES: &[(&str, GeoKind)] = &[("continent", GeoKind::Continent), ("country", GeoKind::Country), ("region", GeoKind::Region)];
+const TYPES: &[(&str, GeoKind)] =
+    &[("continent", GeoKind::Continent), ("country", GeoKind::Country), ("region", GeoKind::Region)];
 
 pub(super) fn geo(fields: &mut Fields<'_, '_>) -> Option<Geo> {
     let kind = fields.kind(TYPES)?;

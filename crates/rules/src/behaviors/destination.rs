@@ -28,7 +28,8 @@ impl Destination {
     pub(crate) fn parse(text: &str, regex: &Regex) -> Result<Self, Invalid> {
         no_variable(text)?;
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Invalid::new(format!("{text:?} contains characters that cannot stand in a URL")).hint("percent-encode them"));
+            return Err(Invalid::new(format!("{text:?} contains characters that cannot stand in a URL"))
+                .hint("percent-encode them"));
         }
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -43,12 +44,16 @@ impl Destination {
                 Some(digit) if digit.is_ascii_digit() => {
                     let group = usize::try_from(digit.to_digit(10).unwrap_or(0)).unwrap_or(0);
                     if group >= regex.captures_len() {
-                        return Err(Invalid::new(format!("${group} names no group of the source")).hint(format!("the source has {} groups", regex.captures_len() - 1)));
+                        return Err(Invalid::new(format!("${group} names no group of the source"))
+                            .hint(format!("the source has {} groups", regex.captures_len() - 1)));
                     }
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                     parts.push(Part::Group(group));
                 }
-                _ => return Err(Invalid::new("a '$' is followed by neither a digit nor another '$'").hint("write $1 for the first group and $$ for a dollar")),
+                _ => {
+                    return Err(Invalid::new("a '$' is followed by neither a digit nor another '$'")
+                        .hint("write $1 for the first group and $$ for a dollar"));
+                }
             }
         }
         parts.push(Part::Text(plain));
@@ -61,7 +66,11 @@ impl Destination {
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Group(group) => out.push_str(&captures.get(*group).map_or_else(String::new, |group| String::from_utf8_lossy(group.as_bytes()).into_owned())),
+                Part::Group(group) => out.push_str(
+                    &captures
+                        .get(*group)
+                        .map_or_else(String::new, |group| String::from_utf8_lossy(group.as_bytes()).into_owned()),
+                ),
             }
         }
         out
@@ -78,7 +87,8 @@ pub(crate) fn path_and_query(text: &str) -> Result<(String, Option<String>), Inv
         return Err(Invalid::new(format!("{text:?} does not begin with '/'")).hint(format!("write \"/{text}\"")));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Invalid::new(format!("{text:?} contains characters that cannot stand in a URL")).hint("percent-encode them"));
+        return Err(Invalid::new(format!("{text:?} contains characters that cannot stand in a URL"))
+            .hint("percent-encode them"));
     }
     let path = Path::normalise(path).map_err(|error| Invalid::new(format!("{text:?}: {error}")))?;
     Ok((path.as_str().to_owned(), query.map(str::to_owned)))

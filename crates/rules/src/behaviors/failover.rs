@@ -21,7 +21,11 @@ pub(crate) struct Plan {
     pub(crate) target: Target,
 }
 
-const TYPES: &[(&str, FailoverKind)] = &[("serve-301", FailoverKind::Redirect(301)), ("serve-302", FailoverKind::Redirect(302)), ("serve-alternate", FailoverKind::Alternate)];
+const TYPES: &[(&str, FailoverKind)] = &[
+    ("serve-301", FailoverKind::Redirect(301)),
+    ("serve-302", FailoverKind::Redirect(302)),
+    ("serve-alternate", FailoverKind::Alternate),
+];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Option<Plan> {
     let kind = fields.kind(TYPES);
@@ -31,12 +35,20 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Optio
     let plan = Plan { kind: kind?, statuses: statuses?, target: target? };
     if plan.kind == FailoverKind::Redirect(301) {
         fields.report.within("type", |report| {
-            report.warn_hint("browsers keep a 301: clients go on to the alternate after the origin has recovered", "use serve-302");
+            report.warn_hint(
+                "browsers keep a 301: clients go on to the alternate after the origin has recovered",
+                "use serve-302",
+            );
         });
     }
-    if let Some(host) = plan.target.host.as_deref().filter(|host| plan.kind == FailoverKind::Alternate && !(context.known_host)(host)) {
+    if let Some(host) =
+        plan.target.host.as_deref().filter(|host| plan.kind == FailoverKind::Alternate && !(context.known_host)(host))
+    {
         fields.at("alternateHostname", |report| {
-            report.warn_hint(format!("{host} is no site here: it will be connected to directly, without rules and cache"), "configure a site for it whose origin is the mirror");
+            report.warn_hint(
+                format!("{host} is no site here: it will be connected to directly, without rules and cache"),
+                "configure a site for it whose origin is the mirror",
+            );
         });
     }
     Some(plan)

@@ -38,7 +38,8 @@ impl<'a, 'r> Fields<'a, 'r> {
         };
         let found = legal.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind);
         if found.is_none() {
-            let near = nearest(kind, legal.iter().map(|(name, _)| *name)).map_or_else(String::new, |near| format!("did you mean {near:?}? "));
+            let near = nearest(kind, legal.iter().map(|(name, _)| *name))
+                .map_or_else(String::new, |near| format!("did you mean {near:?}? "));
             let message = format!("unknown type {kind:?} of {}", self.name);
             self.report.within("type", |report| report.error_hint(message, format!("{near}legal types: {}", names())));
         }
@@ -148,13 +149,21 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     /// A required parameter, read with a grammar.
-    pub(crate) fn required<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
         let text = self.required_text(name)?;
         self.at(name, |report| report.take_one(read(&text)))
     }
 
     /// An optional parameter, read with a grammar; `-` is nothing. `None` when wrong, which is reported.
-    pub(crate) fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<Option<T>> {
+    pub(crate) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
         match self.text(name) {
             Ok(None) => Some(None),
             Ok(Some(text)) => self.at(name, |report| report.take_one(read(&text))).map(Some),
@@ -167,7 +176,8 @@ impl<'a, 'r> Fields<'a, 'r> {
         self.optional(name, |text| {
             legal.iter().find(|(word, _)| *word == text).map(|(_, word)| *word).ok_or_else(|| {
                 let words: Vec<&str> = legal.iter().map(|(word, _)| *word).collect();
-                Invalid::new(format!("{text:?} is not a legal {name}")).hint(format!("write one of {}", words.join(", ")))
+                Invalid::new(format!("{text:?} is not a legal {name}"))
+                    .hint(format!("write one of {}", words.join(", ")))
             })
         })
     }
@@ -212,7 +222,11 @@ impl<'a, 'r> Fields<'a, 'r> {
     pub(crate) fn time_limit(&mut self, name: &'static str) -> Option<Option<std::time::Duration>> {
         self.optional(name, |text| {
             let limit: DeltaTime = text.parse()?;
-            if limit == DeltaTime::ZERO { Err(Invalid::new(format!("{name} is zero: nothing could ever succeed"))) } else { Ok(limit.as_duration()) }
+            if limit == DeltaTime::ZERO {
+                Err(Invalid::new(format!("{name} is zero: nothing could ever succeed")))
+            } else {
+                Ok(limit.as_duration())
+            }
         })
     }
 
@@ -232,7 +246,8 @@ impl<'a, 'r> Fields<'a, 'r> {
                 None => format!("legal params: {}", self.asked.join(", ")),
             };
             let message = format!("unknown param {key:?} of {}", self.name);
-            self.report.within("params", |report| report.within(key.as_str(), |report| report.error_hint(message, hint)));
+            self.report
+                .within("params", |report| report.within(key.as_str(), |report| report.error_hint(message, hint)));
         }
     }
 }

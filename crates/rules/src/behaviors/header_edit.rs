@@ -46,15 +46,21 @@ const REFUSED: [&str; 14] = [
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Edit> {
     let name = fields.required("name", |text| {
-        let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| Invalid::new(format!("{text:?} is not a header name")))?;
-        if REFUSED.contains(&name.as_str()) { Err(Invalid::new(format!("{name} belongs to the connection or the edge and cannot be edited"))) } else { Ok(name) }
+        let name = HeaderName::from_bytes(text.as_bytes())
+            .map_err(|_| Invalid::new(format!("{text:?} is not a header name")))?;
+        if REFUSED.contains(&name.as_str()) {
+            Err(Invalid::new(format!("{name} belongs to the connection or the edge and cannot be edited")))
+        } else {
+            Ok(name)
+        }
     });
     let op = fields.kind(&[("add", EditOp::Add), ("modify", EditOp::Modify), ("remove", EditOp::Remove)]);
     let value = match op {
         Some(EditOp::Add | EditOp::Modify) => Some(fields.required("value", value)?),
         _ => {
             if fields.optional("value", value)?.is_some() && op.is_some() {
-                fields.at("value", |report| report.error("remove takes every line of the field: a value has no meaning"));
+                fields
+                    .at("value", |report| report.error("remove takes every line of the field: a value has no meaning"));
                 return None;
             }
             None
@@ -65,7 +71,10 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Edit> {
 
 fn value(text: &str) -> Result<HeaderValue, Invalid> {
     no_variable(text)?;
-    let invalid = || Invalid::new(format!("{text:?} cannot be a header value")).hint("printable ASCII, no line breaks, no space at either end");
+    let invalid = || {
+        Invalid::new(format!("{text:?} cannot be a header value"))
+            .hint("printable ASCII, no line breaks, no space at either end")
+    };
     if text.trim_matches([' ', '\t']) != text || !text.is_ascii() {
         return Err(invalid());
     }

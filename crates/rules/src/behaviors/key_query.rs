@@ -32,7 +32,8 @@ enum Kind {
     Ignore,
 }
 
-const TYPES: &[(&str, Kind)] = &[("include-all", Kind::All), ("ignore-all", Kind::None), ("include", Kind::Include), ("ignore", Kind::Ignore)];
+const TYPES: &[(&str, Kind)] =
+    &[("include-all", Kind::All), ("ignore-all", Kind::None), ("include", Kind::Include), ("ignore", Kind::Ignore)];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<KeyQuery> {
     let prefix = fields.flag("prefix");
@@ -45,7 +46,8 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<KeyQuery> {
         Kind::Ignore => false,
     };
     let value = fields.required_value("list parameter names: sessionid utm_source debug=0&")?;
-    let wanted = fields.report.within("value", |report| report.take(list::each(value, |token| wanted(token, prefix))))?;
+    let wanted =
+        fields.report.within("value", |report| report.take(list::each(value, |token| wanted(token, prefix))))?;
     Some(KeyQuery(Choice::Listed { wanted: wanted.into_boxed_slice(), keep }))
 }
 
@@ -53,7 +55,8 @@ fn wanted(token: &str, prefix: bool) -> Result<Wanted, Invalid> {
     let anchored = token.strip_suffix('&').or_else(|| token.strip_suffix("%26"));
     let text = anchored.unwrap_or(token);
     if text.is_empty() || text.starts_with('=') || text.contains('&') {
-        return Err(Invalid::new(format!("{token:?} does not name a parameter")).hint("write `name`, `name=value` or `name=value&`"));
+        return Err(Invalid::new(format!("{token:?} does not name a parameter"))
+            .hint("write `name`, `name=value` or `name=value&`"));
     }
     if prefix && anchored.is_none() {
         return Ok(Wanted::Prefix(decode(text).into()));
@@ -66,7 +69,10 @@ impl Wanted {
     fn fits(&self, parameter: Parameter<'_>) -> bool {
         match self {
             // Compared decoded: a client could otherwise keep a parameter out of the key by writing it differently.
-            Self::Exact { name, value } => *decode(parameter.name) == **name && value.as_ref().is_none_or(|value| *decode(parameter.value) == **value),
+            Self::Exact { name, value } => {
+                *decode(parameter.name) == **name
+                    && value.as_ref().is_none_or(|value| *decode(parameter.value) == **value)
+            }
             Self::Prefix(prefix) => decode(parameter.raw).starts_with(prefix),
         }
     }
@@ -82,7 +88,8 @@ impl KeyQuery {
             Choice::Listed { wanted, keep } => (wanted, *keep),
         };
         let mut first = true;
-        for parameter in parameters(query).filter(|parameter| wanted.iter().any(|token| token.fits(*parameter)) == keep) {
+        for parameter in parameters(query).filter(|parameter| wanted.iter().any(|token| token.fits(*parameter)) == keep)
+        {
             if !first {
                 out.push(b'&');
             }

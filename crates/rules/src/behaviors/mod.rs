@@ -127,11 +127,22 @@ pub(crate) enum Setting {
 }
 
 /// Reads one behaviour; everything that is wrong goes to the report.
-pub(crate) fn parse(written: &written::Behavior, form: Form, context: &Context<'_>, report: &mut Report) -> Option<(Slot, Setting)> {
+pub(crate) fn parse(
+    written: &written::Behavior,
+    form: Form,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<(Slot, Setting)> {
     let Some((name, slot)) = NAMES.iter().copied().find(|(name, _)| *name == written.name) else {
         let legal = names();
-        let near = nearest(&written.name, legal.iter().copied()).map_or_else(String::new, |near| format!("did you mean {near:?}? "));
-        report.within("name", |report| report.error_hint(format!("unknown behavior {:?}", written.name), format!("{near}legal names: {}", legal.join(", "))));
+        let near = nearest(&written.name, legal.iter().copied())
+            .map_or_else(String::new, |near| format!("did you mean {near:?}? "));
+        report.within("name", |report| {
+            report.error_hint(
+                format!("unknown behavior {:?}", written.name),
+                format!("{near}legal names: {}", legal.join(", ")),
+            )
+        });
         return None;
     };
     let mut fields = Fields::new(name, written, form, report);
@@ -153,8 +164,14 @@ pub(crate) fn parse(written: &written::Behavior, form: Form, context: &Context<'
         Slot::Redirect => redirect::parse(&mut fields).map(|plan| Setting::Redirect(Box::new(plan))),
         Slot::Rewrite => redirect::parse_rewrite(&mut fields).map(|rewrite| Setting::Rewrite(Box::new(rewrite))),
         Slot::Backup => backup::parse(&mut fields, context).map(|plan| Setting::Backup(Box::new(plan))),
-        Slot::RequestHeader | Slot::ResponseHeader => header_edit::parse(&mut fields).map(|edit| Setting::Header(Box::new(edit))),
-        Slot::OriginCharacteristics | Slot::DynamicWebContent | Slot::LargeFiles | Slot::OnDemandStreaming | Slot::LiveStreaming => {
+        Slot::RequestHeader | Slot::ResponseHeader => {
+            header_edit::parse(&mut fields).map(|edit| Setting::Header(Box::new(edit)))
+        }
+        Slot::OriginCharacteristics
+        | Slot::DynamicWebContent
+        | Slot::LargeFiles
+        | Slot::OnDemandStreaming
+        | Slot::LiveStreaming => {
             switches::no_effect(&mut fields);
             Some(Setting::Inert)
         }

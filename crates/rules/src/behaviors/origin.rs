@@ -44,7 +44,8 @@ enum Kind {
     Fixed,
 }
 
-const KINDS: &[(&str, Kind)] = &[("digital_property", Kind::Property), ("origin", Kind::Origin), ("fixed", Kind::Fixed)];
+const KINDS: &[(&str, Kind)] =
+    &[("digital_property", Kind::Property), ("origin", Kind::Origin), ("fixed", Kind::Fixed)];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Option<Origin> {
     let property = fields.optional("digitalProperty", |text| {
@@ -52,16 +53,24 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Optio
         if context.property_hosts.iter().any(|host| host.eq_ignore_ascii_case(&name)) || (context.known_host)(&name) {
             return Ok(());
         }
-        Err(Invalid::new(format!("digitalProperty {text:?} is no site here")).hint("write \"-\" for the site that this policy belongs to"))
+        Err(Invalid::new(format!("digitalProperty {text:?} is no site here"))
+            .hint("write \"-\" for the site that this policy belongs to"))
     });
     let domain = fields.required("originDomain", |text| not_own(host::domain(text)?, context));
     let host_header = name(fields, "hostHeaderType", "hostHeaderValue", host::authority);
     let key_host = name(fields, "cacheKeyType", "cacheKeyValue", |text| {
         let good = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#'));
-        if good { Ok(text.to_ascii_lowercase()) } else { Err(Invalid::new(format!("{text:?} cannot stand for a host in a cache key"))) }
+        if good {
+            Ok(text.to_ascii_lowercase())
+        } else {
+            Err(Invalid::new(format!("{text:?} cannot stand for a host in a cache key")))
+        }
     });
     let port = fields.whole("originPort", 1..=65_535);
-    let scheme = fields.word("originScheme", &[("http", OriginScheme::Http), ("https", OriginScheme::Https), ("match", OriginScheme::Match)]);
+    let scheme = fields.word(
+        "originScheme",
+        &[("http", OriginScheme::Http), ("https", OriginScheme::Https), ("match", OriginScheme::Match)],
+    );
     let connect_timeout = fields.time_limit("connectTimeout");
     let read_timeout = fields.time_limit("readTimeout");
     property?;
@@ -79,12 +88,18 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Optio
 /// A site that is its own origin would ask itself for ever.
 pub(super) fn not_own(domain: String, context: &Context<'_>) -> Result<String, Invalid> {
     if context.property_hosts.iter().any(|host| host.eq_ignore_ascii_case(&domain)) {
-        return Err(Invalid::new(format!("{domain} is this site itself: requests would go round in a loop")).hint("name the server behind the site"));
+        return Err(Invalid::new(format!("{domain} is this site itself: requests would go round in a loop"))
+            .hint("name the server behind the site"));
     }
     Ok(domain)
 }
 
-fn name(fields: &mut Fields<'_, '_>, kind: &'static str, value: &'static str, read: impl FnOnce(&str) -> Result<String, Invalid>) -> Option<Name> {
+fn name(
+    fields: &mut Fields<'_, '_>,
+    kind: &'static str,
+    value: &'static str,
+    read: impl FnOnce(&str) -> Result<String, Invalid>,
+) -> Option<Name> {
     let kind_given = fields.word(kind, KINDS);
     match kind_given? {
         Some(Kind::Fixed) => fields.required(value, read).map(Name::Fixed),

@@ -23,7 +23,8 @@ enum Kind {
     Replace,
 }
 
-const TYPES: &[(&str, Kind)] = &[("remove", Kind::Remove), ("replace-all", Kind::ReplaceAll), ("replace", Kind::Replace)];
+const TYPES: &[(&str, Kind)] =
+    &[("remove", Kind::Remove), ("replace-all", Kind::ReplaceAll), ("replace", Kind::Replace)];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<PathEdit> {
     let kind = fields.kind(TYPES)?;
@@ -35,7 +36,8 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<PathEdit> {
         Kind::Replace => {
             let parts: Vec<&str> = text.split(SEPARATOR).collect();
             let [find, new] = parts.as_slice() else {
-                return Err(Invalid::new(format!("{text:?} does not contain exactly one {SEPARATOR}")).hint("write /find/path/###/new/path/"));
+                return Err(Invalid::new(format!("{text:?} does not contain exactly one {SEPARATOR}"))
+                    .hint("write /find/path/###/new/path/"));
             };
             Ok(PathEdit::Replace(directory(find)?, directory(new)?))
         }
@@ -45,7 +47,8 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<PathEdit> {
 /// `/dir1/dir2/`, in the spelling of normal paths.
 fn directory(text: &str) -> Result<String, Invalid> {
     if text.len() < 2 && text != "/" || !text.starts_with('/') || !text.ends_with('/') {
-        return Err(Invalid::new(format!("{text:?} does not begin and end with '/'")).hint("write whole directories: /dir1/dir2/"));
+        return Err(Invalid::new(format!("{text:?} does not begin and end with '/'"))
+            .hint("write whole directories: /dir1/dir2/"));
     }
     if text.contains(' ') {
         return Err(Invalid::new(format!("{text:?} contains a space")).hint("write %20"));

@@ -19,19 +19,27 @@ pub(crate) struct Plan {
 enum To {
     Target(Target),
     /// The path, searched by an expression, gives the URL.
-    Pattern { source: Regex, destination: Destination, absolute: bool, keep_query: bool },
+    Pattern {
+        source: Regex,
+        destination: Destination,
+        absolute: bool,
+        keep_query: bool,
+    },
 }
 
 const STATUSES: &[(&str, u16)] = &[("301", 301), ("302", 302), ("307", 307), ("308", 308)];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Plan> {
     let status = fields.kind(STATUSES);
-    let to = if fields.has("source") || fields.has("destination") { parse_pattern(fields) } else { parse_parts(fields) };
+    let to =
+        if fields.has("source") || fields.has("destination") { parse_pattern(fields) } else { parse_parts(fields) };
     Some(Plan { status: status?, to: to? })
 }
 
 fn parse_parts(fields: &mut Fields<'_, '_>) -> Option<To> {
-    let scheme = fields.word("protocol", &[("http", Some(Scheme::Http)), ("https", Some(Scheme::Https)), ("match", None)])?.flatten();
+    let scheme = fields
+        .word("protocol", &[("http", Some(Scheme::Http)), ("https", Some(Scheme::Https)), ("match", None)])?
+        .flatten();
     let names = Names { host: "hostname", path: "path", all_required: false };
     parse_target(fields, &names, scheme, &[]).map(To::Target)
 }
@@ -44,10 +52,14 @@ fn parse_pattern(fields: &mut Fields<'_, '_>) -> Option<To> {
     let keep_query = keep_query?.unwrap_or(!text.contains('?'));
     let destination = fields.at("destination", |report| {
         if keep_query && text.contains('?') {
-            report.error_hint("preserveQueryString is true but the destination has a query of its own: queries are not merged", "set preserveQueryString to false");
+            report.error_hint(
+                "preserveQueryString is true but the destination has a query of its own: queries are not merged",
+                "set preserveQueryString to false",
+            );
             return None;
         }
-        let checked = if text.starts_with('/') { path_and_query(&text.replace('$', "_")).map(|_| ()) } else { absolute(&text) };
+        let checked =
+            if text.starts_with('/') { path_and_query(&text.replace('$', "_")).map(|_| ()) } else { absolute(&text) };
         report.take_one(checked.and_then(|()| Destination::parse(&text, &source)))
     })?;
     Some(To::Pattern { source, destination, absolute: !text.starts_with('/'), keep_query })
@@ -56,10 +68,13 @@ fn parse_pattern(fields: &mut Fields<'_, '_>) -> Option<To> {
 /// `https://www.example.com/...`, whose host holds no group: the client must not choose where it is sent.
 fn absolute(text: &str) -> Result<(), Invalid> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let rest = rest.ok_or_else(|| Invalid::new(format!("{text:?} is not a URL")).hint("begin with '/', http:// or https://"))?;
+    let rest =
+        rest.ok_or_else(|| Invalid::new(format!("{text:?} is not a URL")).hint("begin with '/', http:// or https://"))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('$') {
-        return Err(Invalid::new("the host of the destination comes from the request").hint("write one rule for each host"));
+        return Err(
+            Invalid::new("the host of the destination comes from the request").hint("write one rule for each host")
+        );
     }
     host::authority(authority)?;
     path_and_query(&format!("/{}", path.replace('$', "_"))).map(|_| ())
@@ -89,7 +104,10 @@ impl Plan {
 
 /// A redirect to the very URL of the request never ends.
 fn is_request_itself(location: &str, facts: &Facts<'_>) -> bool {
-    let rest = location.strip_prefix(facts.scheme.as_str()).and_then(|rest| rest.strip_prefix("://")).and_then(|rest| rest.strip_prefix(facts.authority));
+    let rest = location
+        .strip_prefix(facts.scheme.as_str())
+        .and_then(|rest| rest.strip_prefix("://"))
+        .and_then(|rest| rest.strip_prefix(facts.authority));
     let rest = rest.and_then(|rest| rest.strip_prefix(facts.path.as_str()));
     match (rest, facts.query) {
         (Some(rest), None) => rest.is_empty(),
@@ -110,7 +128,11 @@ pub(super) fn parse_rewrite(fields: &mut Fields<'_, '_>) -> Option<Rewrite> {
     let text = fields.required_text("destination");
     let (source, text) = (source?, text?);
     let destination = fields.at("destination", |report| {
-        let checked = if text.contains('?') { Err(Invalid::new("the destination of a rewrite has no query").hint("the client's query is kept as it is")) } else { path_and_query(&text.replace('$', "_")).map(|_| ()) };
+        let checked = if text.contains('?') {
+            Err(Invalid::new("the destination of a rewrite has no query").hint("the client's query is kept as it is"))
+        } else {
+            path_and_query(&text.replace('$', "_")).map(|_| ())
+        };
         report.take_one(checked.and_then(|()| Destination::parse(&text, &source)))
     })?;
     Some(Rewrite { source, destination })

@@ -28,7 +28,13 @@ enum Kind {
     Natural,
 }
 
-const TYPES: &[(&str, Kind)] = &[("epoch", Kind::Epoch), ("date-time", Kind::DateTime), ("datetime", Kind::DateTime), ("date", Kind::Date), ("natural", Kind::Natural)];
+const TYPES: &[(&str, Kind)] = &[
+    ("epoch", Kind::Epoch),
+    ("date-time", Kind::DateTime),
+    ("datetime", Kind::DateTime),
+    ("date", Kind::Date),
+    ("natural", Kind::Natural),
+];
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>, published_at: u64) -> Option<Refresh> {
     let must_revalidate = fields.flag("mustRevalidate");
@@ -50,7 +56,8 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, published_at: u64) -> Option<Re
         };
         match instant {
             None => Err(Invalid::new(format!("{text:?} is not what this type of content-refresh takes")).hint(hint)),
-            Some(instant) if instant <= published_at => Err(Invalid::new(format!("{text} is not in the future")).hint("to refresh at once, write type natural and value now")),
+            Some(instant) if instant <= published_at => Err(Invalid::new(format!("{text} is not in the future"))
+                .hint("to refresh at once, write type natural and value now")),
             Some(instant) => Ok(instant),
         }
     })?;
@@ -77,7 +84,9 @@ fn date(text: &str) -> Option<u64> {
     }
     let before = year - 1;
     // Days since 1970-01-01; 719162 days lie between year 1 and 1970.
-    let days = before * 365 + before / 4 - before / 100 + before / 400 - 719_162 + (1..month).map(length).sum::<u64>() + day - 1;
+    let days =
+        before * 365 + before / 4 - before / 100 + before / 400 - 719_162 + (1..month).map(length).sum::<u64>() + day
+            - 1;
     Some(days * 86_400)
 }
 

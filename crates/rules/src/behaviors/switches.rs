@@ -22,7 +22,8 @@ fn one_of<T: Copy>(legal: &[(&str, T)], text: &str) -> Result<T, Invalid> {
 
 pub(super) fn downstream(fields: &mut Fields<'_, '_>) -> Option<Downstream> {
     let value = fields.required_value("write no-store or no-cache")?;
-    fields.read_value(value, |text| one_of(&[("no-store", Downstream::NoStore), ("no-cache", Downstream::NoCache)], text))
+    fields
+        .read_value(value, |text| one_of(&[("no-store", Downstream::NoStore), ("no-cache", Downstream::NoCache)], text))
 }
 
 pub(super) fn deny_access(fields: &mut Fields<'_, '_>) -> Option<bool> {

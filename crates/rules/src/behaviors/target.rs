@@ -88,11 +88,24 @@ pub(super) struct Names {
 
 /// Reads the parts and checks what concerns two of them. `same_scheme` says whether the scheme stays the client's; `own` lists
 /// the hosts of the site itself.
-pub(super) fn parse(fields: &mut Fields<'_, '_>, names: &Names, scheme: Option<Scheme>, own: &[String]) -> Option<Target> {
+pub(super) fn parse(
+    fields: &mut Fields<'_, '_>,
+    names: &Names,
+    scheme: Option<Scheme>,
+    own: &[String],
+) -> Option<Target> {
     let (host, path, keep) = if names.all_required {
-        (fields.text_or_nothing(names.host), fields.text_or_nothing(names.path), fields.required_flag("preserveQueryString"))
+        (
+            fields.text_or_nothing(names.host),
+            fields.text_or_nothing(names.path),
+            fields.required_flag("preserveQueryString"),
+        )
     } else {
-        (fields.text(names.host).ok(), fields.text(names.path).ok(), fields.flag("preserveQueryString").map(|keep| keep.unwrap_or(true)))
+        (
+            fields.text(names.host).ok(),
+            fields.text(names.path).ok(),
+            fields.flag("preserveQueryString").map(|keep| keep.unwrap_or(true)),
+        )
     };
     let (host_given, path_given) = (host.is_some(), path.is_some());
     let host = host.flatten();
@@ -101,12 +114,19 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, names: &Names, scheme: Option<S
     if host_given && path_given && scheme.is_none() && path.is_none() {
         if host.is_none() {
             let message = format!("{name} keeps both host and path: it would lead back to the same URL");
-            fields.report.within("params", |report| report.error_hint(message, format!("give {} or {}", names.host, names.path)));
+            fields.report.within("params", |report| {
+                report.error_hint(message, format!("give {} or {}", names.host, names.path))
+            });
             return None;
         }
-        if let Some(host) = host.as_deref().filter(|host| own.iter().any(|own| own.eq_ignore_ascii_case(host.trim_end_matches('.')))) {
-            let message = format!("{host} is this site itself and the path is kept: it would lead back to the same URL");
-            fields.at(names.host, |report| report.error_hint(message, format!("name another host, or give {}", names.path)));
+        if let Some(host) =
+            host.as_deref().filter(|host| own.iter().any(|own| own.eq_ignore_ascii_case(host.trim_end_matches('.'))))
+        {
+            let message =
+                format!("{host} is this site itself and the path is kept: it would lead back to the same URL");
+            fields.at(names.host, |report| {
+                report.error_hint(message, format!("name another host, or give {}", names.path))
+            });
             return None;
         }
     }
@@ -125,8 +145,11 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, names: &Names, scheme: Option<S
     };
     let (host, (path, own_query), keep) = (host?, path?, keep?);
     if keep && own_query.is_some() {
-        let message = format!("preserveQueryString is true but {} has a query of its own: queries are not merged", names.path);
-        fields.at(names.path, |report| report.error_hint(message, "set preserveQueryString to false, or leave the query out of the path"));
+        let message =
+            format!("preserveQueryString is true but {} has a query of its own: queries are not merged", names.path);
+        fields.at(names.path, |report| {
+            report.error_hint(message, "set preserveQueryString to false, or leave the query out of the path")
+        });
         return None;
     }
     let query = if keep { TargetQuery::Original } else { TargetQuery::Own(own_query) };

@@ -9,8 +9,14 @@ const MAX_KEY_DIGITS: usize = 64;
 /// Checks every parameter. The parameters are not kept: what cannot be verified is refused (see `decide::security`).
 pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<()> {
     let name = fields.required("tokenName", |text| {
-        let good = text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if good { Ok(()) } else { Err(Invalid::new(format!("{text:?} is not a token name")).hint("begin with a letter; letters, digits, '-' and '_' follow")) }
+        let good = text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if good {
+            Ok(())
+        } else {
+            Err(Invalid::new(format!("{text:?} is not a token name"))
+                .hint("begin with a letter; letters, digits, '-' and '_' follow"))
+        }
     });
     let algorithm = fields.required("hmacAlgorithm", |text| match text {
         "SHA256" | "SHA1" | "MD5" => Ok(()),
@@ -37,6 +43,13 @@ fn key(text: &str) -> Result<(), Invalid> {
 
 fn delimiter(text: &str) -> Result<(), Invalid> {
     let mut characters = text.chars();
-    let good = characters.next().is_some_and(|one| one.is_ascii_graphic() && !one.is_ascii_alphanumeric() && !"&=/\\:%".contains(one));
-    if good && characters.next().is_none() { Ok(()) } else { Err(Invalid::new(format!("{text:?} is not a delimiter")).hint("one character, no letter, no digit and none of & = / \\ : %")) }
+    let good = characters
+        .next()
+        .is_some_and(|one| one.is_ascii_graphic() && !one.is_ascii_alphanumeric() && !"&=/\\:%".contains(one));
+    if good && characters.next().is_none() {
+        Ok(())
+    } else {
+        Err(Invalid::new(format!("{text:?} is not a delimiter"))
+            .hint("one character, no letter, no digit and none of & = / \\ : %"))
+    }
 }

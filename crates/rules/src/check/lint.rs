@@ -42,13 +42,18 @@ fn impossible(rule: &Read, report: &mut Report) {
     let tests: Vec<&Test> = tests(rule).collect();
     for (later, test) in tests.iter().enumerate() {
         if test.is_impossible() {
-            report.within("matches", |report| report.within(later, |report| report.warn("this match can never hold: its negation always does")));
+            report.within("matches", |report| {
+                report.within(later, |report| report.warn("this match can never hold: its negation always does"))
+            });
             return;
         }
         if let Some(earlier) = tests.iter().take(later).position(|other| test.contradicts(other)) {
             report.within("matches", |report| {
                 report.within(later, |report| {
-                    report.warn_hint(format!("this rule can never apply: its matches {earlier} and {later} contradict each other"), "all matches of a rule must hold; list alternatives in one value");
+                    report.warn_hint(
+                        format!("this rule can never apply: its matches {earlier} and {later} contradict each other"),
+                        "all matches of a rule must hold; list alternatives in one value",
+                    );
                 });
             });
             return;
@@ -68,15 +73,29 @@ fn twice(rule: &Read, report: &mut Report) {
     let settings: Vec<_> = settings(rule).map(|(slot, setting)| key(*slot, setting)).collect();
     for (later, wanted) in settings.iter().enumerate() {
         if settings.iter().take(later).any(|other| other == wanted) {
-            let what = wanted.1.map_or_else(|| wanted.0.name().to_owned(), |header| format!("{} of {header}", wanted.0.name()));
-            report.within("behaviors", |report| report.within(later, |report| report.warn_hint(format!("{what} is set twice in this rule: the later one wins"), "remove one of them")));
+            let what = wanted
+                .1
+                .map_or_else(|| wanted.0.name().to_owned(), |header| format!("{} of {header}", wanted.0.name()));
+            report.within("behaviors", |report| {
+                report.within(later, |report| {
+                    report.warn_hint(
+                        format!("{what} is set twice in this rule: the later one wins"),
+                        "remove one of them",
+                    )
+                })
+            });
         }
     }
 }
 
 fn lists_in_one_rule(rule: &Read, report: &mut Report) {
     if has(rule, Slot::IpWhitelist) && has(rule, Slot::IpBlacklist) {
-        report.within("behaviors", |report| report.warn_hint("ip-whitelist and ip-blacklist in one rule: an address in both is refused", "remove the ip-blacklist: whoever is not in the whitelist is refused anyway"));
+        report.within("behaviors", |report| {
+            report.warn_hint(
+                "ip-whitelist and ip-blacklist in one rule: an address in both is refused",
+                "remove the ip-blacklist: whoever is not in the whitelist is refused anyway",
+            )
+        });
     }
 }
 
@@ -86,7 +105,12 @@ fn redirected_posts(rule: &Read, report: &mut Report) {
         let redirects = matches!(setting, Setting::Failover(plan) if matches!(plan.kind, FailoverKind::Redirect(_)));
         if redirects && !safe {
             report.within("behaviors", |report| {
-                report.within(index, |report| report.warn_hint("this redirect answers every method: browsers turn a redirected POST into a GET", "add a match http-method \"GET HEAD\""));
+                report.within(index, |report| {
+                    report.warn_hint(
+                        "this redirect answers every method: browsers turn a redirected POST into a GET",
+                        "add a match http-method \"GET HEAD\"",
+                    )
+                });
             });
         }
     }
@@ -98,14 +122,20 @@ fn exemptions(rules: &[Read], report: &mut Report) {
     let Some(rule) = rules.iter().position(|rule| has(rule, Slot::IpWhitelist)).filter(|_| geo) else { return };
     report.within(rule, |report| {
         report.within("behaviors", |report| {
-            report.warn_hint("an ip-whitelist beside a country list exempts its addresses: either of the two lets a client in", "access_mode strict demands both");
+            report.warn_hint(
+                "an ip-whitelist beside a country list exempts its addresses: either of the two lets a client in",
+                "access_mode strict demands both",
+            );
         });
     });
 }
 
 /// Kinds of matches as a bit set: a rule can follow from another only when its kinds are among the other's.
 fn kinds(rule: &Read) -> u32 {
-    tests(rule).filter(|test| !test.is_universal()).filter_map(|test| matches::NAMES.iter().position(|name| *name == test.name)).fold(0, |bits, at| bits | 1 << at)
+    tests(rule)
+        .filter(|test| !test.is_universal())
+        .filter_map(|test| matches::NAMES.iter().position(|name| *name == test.name))
+        .fold(0, |bits, at| bits | 1 << at)
 }
 
 /// Rules whose behaviour a later, wider rule always replaces.

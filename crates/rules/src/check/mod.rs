@@ -48,7 +48,11 @@ pub struct Context<'a> {
 
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("property_hosts", &self.property_hosts).field("has_default_origin", &self.has_default_origin).field("published_at", &self.published_at).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("property_hosts", &self.property_hosts)
+            .field("has_default_origin", &self.has_default_origin)
+            .field("published_at", &self.published_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,10 +71,14 @@ pub(crate) fn as_text(value: &Value, form: Form) -> Result<Cow<'_, str>, Invalid
         (Value::String(text), _) => Cow::Borrowed(text.as_str()),
         (Value::Number(number), Form::Yaml) if number.is_i64() || number.is_u64() => Cow::Owned(number.to_string()),
         (Value::Array(items), Form::Yaml) => Cow::Owned(join(items)?),
-        (other, _) => return Err(Invalid::new(format!("a string is needed here, not {}", kind(other))).hint("put it in quotes")),
+        (other, _) => {
+            return Err(Invalid::new(format!("a string is needed here, not {}", kind(other))).hint("put it in quotes"));
+        }
     };
     if text.len() > MAX_VALUE {
-        return Err(Invalid::new(format!("the value is longer than {MAX_VALUE} bytes")).hint("spread it over several rules"));
+        return Err(
+            Invalid::new(format!("the value is longer than {MAX_VALUE} bytes")).hint("spread it over several rules")
+        );
     }
     Ok(text)
 }
@@ -81,7 +89,8 @@ fn join(items: &[Value]) -> Result<String, Invalid> {
         match item {
             // A header's first item holds its name: `Name: pattern`.
             Value::String(text) if text.contains(' ') && !(tokens.is_empty() && text.contains(": ")) => {
-                return Err(Invalid::new(format!("the list item {text:?} contains a space")).hint("a space inside a token is written %20"));
+                return Err(Invalid::new(format!("the list item {text:?} contains a space"))
+                    .hint("a space inside a token is written %20"));
             }
             Value::String(text) if !text.is_empty() => tokens.push(text.clone()),
             Value::Number(number) if number.is_i64() || number.is_u64() => tokens.push(number.to_string()),

@@ -42,7 +42,14 @@ mod tests {
     #[test]
     fn the_nearest_name_is_suggested_when_it_is_near() {
         let legal = ["http-method", "url-path", "url-wildcard", "caching"];
-        let table = [("http_methd", Some("http-method")), ("URL-Path", Some("url-path")), ("url-wildcards", Some("url-wildcard")), ("cachng", Some("caching")), ("weather", None), ("", None)];
+        let table = [
+            ("http_methd", Some("http-method")),
+            ("URL-Path", Some("url-path")),
+            ("url-wildcards", Some("url-wildcard")),
+            ("cachng", Some("caching")),
+            ("weather", None),
+            ("", None),
+        ];
         for (written, expected) in table {
             assert_eq!(nearest(written, legal), expected, "{written}");
         }

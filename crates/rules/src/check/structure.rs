@@ -21,7 +21,12 @@ impl Read {
     }
 }
 
-pub(super) fn policy(document: &Value, form: Form, context: &Context<'_>, report: &mut Report) -> Option<written::Policy> {
+pub(super) fn policy(
+    document: &Value,
+    form: Form,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<written::Policy> {
     let document = mapping(document, "a policy", report)?;
     unknown_keys(document, &["rules"], report);
     let Some(rules) = document.get("rules") else {
@@ -47,7 +52,10 @@ pub(super) fn policy(document: &Value, form: Form, context: &Context<'_>, report
         }
         let complete = read.len() == rules.len();
         if complete && !rules.is_empty() && !context.has_default_origin && !names_origin(&written) {
-            report.error_hint("no rule names an origin, and the site has no default origin", "add an origin behavior under url-wildcard \"/*\"");
+            report.error_hint(
+                "no rule names an origin, and the site has no default origin",
+                "add an origin behavior under url-wildcard \"/*\"",
+            );
         }
         if complete && read.iter().all(Read::is_whole) {
             lint::policy(&read, report);
@@ -60,7 +68,13 @@ fn names_origin(policy: &written::Policy) -> bool {
     policy.rules.iter().flat_map(|rule| &rule.behaviors).any(|behavior| behavior.name == Slot::Origin.name())
 }
 
-fn rule(value: &Value, form: Form, context: &Context<'_>, geography: &mut usize, report: &mut Report) -> Option<(written::Rule, Read)> {
+fn rule(
+    value: &Value,
+    form: Form,
+    context: &Context<'_>,
+    geography: &mut usize,
+    report: &mut Report,
+) -> Option<(written::Rule, Read)> {
     let value = mapping(value, "a rule", report)?;
     unknown_keys(value, &["matches", "behaviors", "comment", "description"], report);
     let remark = |key: &str, report: &mut Report| match value.get(key) {
@@ -71,7 +85,11 @@ fn rule(value: &Value, form: Form, context: &Context<'_>, geography: &mut usize,
             None
         }
     };
-    let mut rule = written::Rule { comment: remark("comment", report), description: remark("description", report), ..Default::default() };
+    let mut rule = written::Rule {
+        comment: remark("comment", report),
+        description: remark("description", report),
+        ..Default::default()
+    };
     let mut read = Read { tests: Vec::new(), settings: Vec::new() };
     elements(value, "matches", MAX_MATCHES, report, |value, report| {
         let (written, test) = one_match(value, form, geography, report).unwrap_or_default();
@@ -86,7 +104,13 @@ fn rule(value: &Value, form: Form, context: &Context<'_>, geography: &mut usize,
     Some((rule, read))
 }
 
-fn elements(rule: &Map<String, Value>, key: &'static str, most: usize, report: &mut Report, mut each: impl FnMut(&Value, &mut Report)) {
+fn elements(
+    rule: &Map<String, Value>,
+    key: &'static str,
+    most: usize,
+    report: &mut Report,
+    mut each: impl FnMut(&Value, &mut Report),
+) {
     let Some(value) = rule.get(key) else {
         report.error(format!("a rule needs {key}"));
         return;
@@ -94,7 +118,11 @@ fn elements(rule: &Map<String, Value>, key: &'static str, most: usize, report: &
     report.within(key, |report| {
         let Some(items) = list(value, key, report) else { return };
         if items.is_empty() {
-            let hint = if key == "matches" { "for every request, write url-wildcard \"/*\"" } else { "a rule without behaviors does nothing" };
+            let hint = if key == "matches" {
+                "for every request, write url-wildcard \"/*\""
+            } else {
+                "a rule without behaviors does nothing"
+            };
             report.error_hint(format!("{key} is empty"), hint);
         }
         if items.len() > most {
@@ -107,14 +135,24 @@ fn elements(rule: &Map<String, Value>, key: &'static str, most: usize, report: &
     });
 }
 
-fn one_match(value: &Value, form: Form, geography: &mut usize, report: &mut Report) -> Option<(written::Match, Option<Test>)> {
+fn one_match(
+    value: &Value,
+    form: Form,
+    geography: &mut usize,
+    report: &mut Report,
+) -> Option<(written::Match, Option<Test>)> {
     let value = mapping(value, "a match", report)?;
     unknown_keys(value, &["name", "value", "negated"], report);
     let negated = match value.get("negated") {
         None => Some(false),
         Some(Value::Bool(negated)) => Some(*negated),
         Some(other) => {
-            report.within("negated", |report| report.error_hint(format!("negated is a boolean, not {}", kind(other)), "write true or false without quotes"));
+            report.within("negated", |report| {
+                report.error_hint(
+                    format!("negated is a boolean, not {}", kind(other)),
+                    "write true or false without quotes",
+                )
+            });
             None
         }
     };
@@ -131,7 +169,12 @@ fn one_match(value: &Value, form: Form, geography: &mut usize, report: &mut Repo
     Some((written::Match { name, value: text, negated: negated.unwrap_or(false) }, test))
 }
 
-fn one_behavior(value: &Value, form: Form, context: &Context<'_>, report: &mut Report) -> Option<(written::Behavior, Option<(Slot, Setting)>)> {
+fn one_behavior(
+    value: &Value,
+    form: Form,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<(written::Behavior, Option<(Slot, Setting)>)> {
     let value = mapping(value, "a behavior", report)?;
     unknown_keys(value, &["name", "type", "value", "params"], report);
     let name = required_text(value, "name", "a behavior", Form::Json, report);
@@ -152,7 +195,13 @@ fn one_behavior(value: &Value, form: Form, context: &Context<'_>, report: &mut R
 }
 
 /// A string that must be there and not be empty.
-fn required_text(value: &Map<String, Value>, key: &'static str, of: &str, form: Form, report: &mut Report) -> Option<String> {
+fn required_text(
+    value: &Map<String, Value>,
+    key: &'static str,
+    of: &str,
+    form: Form,
+    report: &mut Report,
+) -> Option<String> {
     match optional_text(value, key, form, report) {
         Ok(None) => {
             report.error(format!("{of} needs a {key}"));
@@ -167,9 +216,16 @@ fn required_text(value: &Map<String, Value>, key: &'static str, of: &str, form: 
     }
 }
 
-fn optional_text(value: &Map<String, Value>, key: &'static str, form: Form, report: &mut Report) -> Result<Option<String>, ()> {
+fn optional_text(
+    value: &Map<String, Value>,
+    key: &'static str,
+    form: Form,
+    report: &mut Report,
+) -> Result<Option<String>, ()> {
     let Some(value) = value.get(key) else { return Ok(None) };
-    as_text(value, form).map(|text| Some(text.into_owned())).map_err(|invalid| report.within(key, |report| report.invalid(invalid)))
+    as_text(value, form)
+        .map(|text| Some(text.into_owned()))
+        .map_err(|invalid| report.within(key, |report| report.invalid(invalid)))
 }
 
 fn mapping<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a Map<String, Value>> {
@@ -190,7 +246,8 @@ fn list<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a [Va
 
 fn unknown_keys(value: &Map<String, Value>, legal: &[&'static str], report: &mut Report) {
     for key in value.keys().filter(|key| !legal.contains(&key.as_str())) {
-        let hint = nearest(key, legal.iter().copied()).map_or_else(|| format!("legal keys: {}", legal.join(", ")), |near| format!("did you mean {near:?}?"));
+        let hint = nearest(key, legal.iter().copied())
+            .map_or_else(|| format!("legal keys: {}", legal.join(", ")), |near| format!("did you mean {near:?}?"));
         report.within(key.as_str(), |report| report.error_hint(format!("unknown key {key:?}"), hint));
     }
 }

@@ -33,7 +33,14 @@ impl<'p> OriginChoice<'p> {
             Name::Origin => HostHeader::Origin,
             Name::Fixed(name) => HostHeader::Fixed(name),
         };
-        Self { domain: &origin.domain, host_header, scheme: origin.scheme, port: origin.port, connect_timeout: origin.connect_timeout, read_timeout: origin.read_timeout }
+        Self {
+            domain: &origin.domain,
+            host_header,
+            scheme: origin.scheme,
+            port: origin.port,
+            connect_timeout: origin.connect_timeout,
+            read_timeout: origin.read_timeout,
+        }
     }
 }
 
@@ -87,9 +94,13 @@ pub fn origin<'p>(policy: &'p Policy, effective: &Effective) -> Option<OriginCho
 #[must_use]
 pub fn backup<'p>(policy: &'p Policy, effective: &Effective) -> Option<Backup<'p>> {
     match effective.setting(policy, Slot::Backup) {
-        Some(Setting::Backup(plan)) => {
-            Some(Backup { domain: &plan.domain, exclude: &plan.exclude, connect_timeout: plan.connect_timeout, first_byte_timeout: plan.first_byte_timeout, max_retries: plan.max_retries })
-        }
+        Some(Setting::Backup(plan)) => Some(Backup {
+            domain: &plan.domain,
+            exclude: &plan.exclude,
+            connect_timeout: plan.connect_timeout,
+            first_byte_timeout: plan.first_byte_timeout,
+            max_retries: plan.max_retries,
+        }),
         _ => None,
     }
 }

@@ -52,7 +52,10 @@ pub enum DenyReason {
 /// Decides whether the client gets an answer.
 #[must_use]
 pub fn security(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: AccessMode) -> Verdict {
-    let reason = token(policy, effective).or_else(|| address(policy, effective, facts, mode)).or_else(|| referer(policy, effective, facts)).or_else(|| denied(policy, effective));
+    let reason = token(policy, effective)
+        .or_else(|| address(policy, effective, facts, mode))
+        .or_else(|| referer(policy, effective, facts))
+        .or_else(|| denied(policy, effective));
     reason.map_or(Verdict::Allow, |reason| Verdict::Deny { reason })
 }
 
@@ -69,7 +72,8 @@ fn address(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: Acce
     if listed(Slot::IpBlacklist) == Some(true) {
         return Some(DenyReason::IpBlacklist);
     }
-    let has_geo = effective.setting(policy, Slot::GeoBlacklist).is_some() || effective.setting(policy, Slot::GeoWhitelist).is_some();
+    let has_geo = effective.setting(policy, Slot::GeoBlacklist).is_some()
+        || effective.setting(policy, Slot::GeoWhitelist).is_some();
     match (listed(Slot::IpWhitelist), mode) {
         (Some(true), AccessMode::Exempt) => None,
         (Some(false), AccessMode::Strict) => Some(DenyReason::IpWhitelist),

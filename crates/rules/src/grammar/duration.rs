@@ -40,7 +40,10 @@ impl std::str::FromStr for DeltaTime {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = || Invalid::new(format!("{text:?} is not a duration")).hint("write whole seconds, or digits and one of s, m, h, d: 90, 30m, 1d");
+        let invalid = || {
+            Invalid::new(format!("{text:?} is not a duration"))
+                .hint("write whole seconds, or digits and one of s, m, h, d: 90, 30m, 1d")
+        };
         let (digits, unit) = match text.as_bytes().last() {
             Some(b's') => (text.get(..text.len() - 1), 1),
             Some(b'm') => (text.get(..text.len() - 1), 60),

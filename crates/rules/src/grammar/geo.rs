@@ -24,13 +24,25 @@ pub(crate) enum GeoKind {
 
 impl GeoCode {
     pub(crate) fn parse(kind: GeoKind, text: &str) -> Result<Self, Invalid> {
-        let pair = |text: &str| if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) { Code::new(text) } else { None };
-        let part = |text: &str| if text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) { Code::new(text) } else { None };
+        let pair = |text: &str| {
+            if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) { Code::new(text) } else { None }
+        };
+        let part = |text: &str| {
+            if text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+                Code::new(text)
+            } else {
+                None
+            }
+        };
         let (code, shape) = match kind {
-            GeoKind::Continent => (pair(text).map(Self::Continent), "a continent is two upper-case letters, such as EU"),
+            GeoKind::Continent => {
+                (pair(text).map(Self::Continent), "a continent is two upper-case letters, such as EU")
+            }
             GeoKind::Country => (pair(text).map(Self::Country), "a country is two upper-case letters, such as US"),
             GeoKind::Region => {
-                let both = text.split_once(':').and_then(|(country, region)| Some(Self::Region(pair(country)?, part(region)?)));
+                let both = text
+                    .split_once(':')
+                    .and_then(|(country, region)| Some(Self::Region(pair(country)?, part(region)?)));
                 (both, "a region is a country and a subdivision, such as US:WA")
             }
             GeoKind::Dma => {

@@ -48,11 +48,20 @@ pub(crate) fn url_host(text: &str) -> Result<String, Invalid> {
 /// A Host header value: a name or address, with an optional port.
 pub(crate) fn authority(text: &str) -> Result<String, Invalid> {
     if let Some(rest) = text.strip_prefix('[') {
-        let good = rest.split_once(']').is_some_and(|(address, port)| address.parse::<std::net::Ipv6Addr>().is_ok() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)));
-        return if good { Ok(text.to_ascii_lowercase()) } else { Err(Invalid::new(format!("{text:?} is not a host with an optional port"))) };
+        let good = rest.split_once(']').is_some_and(|(address, port)| {
+            address.parse::<std::net::Ipv6Addr>().is_ok()
+                && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        });
+        return if good {
+            Ok(text.to_ascii_lowercase())
+        } else {
+            Err(Invalid::new(format!("{text:?} is not a host with an optional port")))
+        };
     }
     match text.rsplit_once(':') {
-        Some((host, port)) if is_port(port) && (host.parse::<Ipv4Addr>().is_ok() || !host.contains(':')) => Ok(format!("{}:{port}", domain(host)?)),
+        Some((host, port)) if is_port(port) && (host.parse::<Ipv4Addr>().is_ok() || !host.contains(':')) => {
+            Ok(format!("{}:{port}", domain(host)?))
+        }
         Some(_) => Err(Invalid::new(format!("{text:?} is not a host with an optional port"))),
         None => domain(text),
     }

@@ -41,8 +41,12 @@ impl IpSet {
 }
 
 fn network(token: &str) -> Result<IpNet, Invalid> {
-    let network = if token.contains('/') { token.parse::<IpNet>().ok() } else { token.parse::<IpAddr>().ok().map(IpNet::from) };
-    let network = network.ok_or_else(|| Invalid::new(format!("{token:?} is neither an address nor a network")).hint("write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32, separated by spaces"))?;
+    let network =
+        if token.contains('/') { token.parse::<IpNet>().ok() } else { token.parse::<IpAddr>().ok().map(IpNet::from) };
+    let network = network.ok_or_else(|| {
+        Invalid::new(format!("{token:?} is neither an address nor a network"))
+            .hint("write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32, separated by spaces")
+    })?;
     if network.trunc() != network {
         return Err(Invalid::new(format!("{token} has host bits set")).hint(format!("write {}", network.trunc())));
     }
@@ -54,7 +58,11 @@ fn unmapped(network: IpNet) -> IpNet {
     const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
     let IpNet::V6(v6) = network else { return network };
     let mapped = Ipv6Net::new(MAPPED, 96).is_ok_and(|mapped| mapped.contains(&v6));
-    let short = v6.addr().to_ipv4_mapped().filter(|_| mapped).and_then(|v4| Ipv4Net::new(v4, v6.prefix_len().checked_sub(96)?).ok());
+    let short = v6
+        .addr()
+        .to_ipv4_mapped()
+        .filter(|_| mapped)
+        .and_then(|v4| Ipv4Net::new(v4, v6.prefix_len().checked_sub(96)?).ok());
     short.map_or(network, IpNet::V4)
 }
 

@@ -13,12 +13,21 @@ const MAX_NESTING: u32 = 64;
 
 /// Compiles an expression; matching is not anchored.
 pub(crate) fn compile(text: &str) -> Result<Regex, Invalid> {
-    RegexBuilder::new(text).size_limit(MAX_COMPILED_REGEX).dfa_size_limit(MAX_AUTOMATON).nest_limit(MAX_NESTING).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => Invalid::new(format!("the regular expression is larger than {MAX_COMPILED_REGEX} bytes when compiled")).hint("bound its repetitions or split it over several rules"),
-        error => {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Invalid::new(format!("not a regular expression: {reason}")).hint("the syntax is Perl's without look-around and back-references")
-        }
-    })
+    RegexBuilder::new(text)
+        .size_limit(MAX_COMPILED_REGEX)
+        .dfa_size_limit(MAX_AUTOMATON)
+        .nest_limit(MAX_NESTING)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => {
+                Invalid::new(format!("the regular expression is larger than {MAX_COMPILED_REGEX} bytes when compiled"))
+                    .hint("bound its repetitions or split it over several rules")
+            }
+            error => {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                Invalid::new(format!("not a regular expression: {reason}"))
+                    .hint("the syntax is Perl's without look-around and back-references")
+            }
+        })
 }

@@ -14,7 +14,8 @@ impl StatusPattern {
     #[must_use]
     pub fn matches(&self, status: u16) -> bool {
         let digits = [status / 100, status / 10 % 10, status % 10];
-        (100..1000).contains(&status) && self.0.iter().zip(digits).all(|(want, digit)| want.is_none_or(|want| u16::from(want) == digit))
+        (100..1000).contains(&status)
+            && self.0.iter().zip(digits).all(|(want, digit)| want.is_none_or(|want| u16::from(want) == digit))
     }
 
     /// A whole list, separated by spaces or commas; `low:high` ranges are accepted too.
@@ -39,7 +40,10 @@ impl std::str::FromStr for StatusPattern {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = || Invalid::new(format!("{text:?} is not a status pattern")).hint("write 403, 40x, 41* or 4*; only 4xx and 5xx statuses can be named");
+        let invalid = || {
+            Invalid::new(format!("{text:?} is not a status pattern"))
+                .hint("write 403, 40x, 41* or 4*; only 4xx and 5xx statuses can be named")
+        };
         let mut bytes = text.bytes();
         let first = bytes.next().filter(|byte| matches!(byte, b'4' | b'5')).ok_or_else(invalid)?;
         let rest: Vec<u8> = bytes.collect();
@@ -48,7 +52,9 @@ impl std::str::FromStr for StatusPattern {
             b"*" | b"**" => (None, None),
             [tens, b'*'] => (Some(digit(*tens).ok_or_else(invalid)?), None),
             [tens, ones] => {
-                let part = |byte: u8| if matches!(byte, b'x' | b'X') { Ok(None) } else { digit(byte).map(Some).ok_or_else(invalid) };
+                let part = |byte: u8| {
+                    if matches!(byte, b'x' | b'X') { Ok(None) } else { digit(byte).map(Some).ok_or_else(invalid) }
+                };
                 (part(*tens)?, part(*ones)?)
             }
             _ => return Err(invalid()),
@@ -84,7 +90,10 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in table {
-            let members = text.parse::<StatusPattern>().ok().map(|pattern| (0..=1000).filter(|status| pattern.matches(*status)).collect::<Vec<_>>());
+            let members = text
+                .parse::<StatusPattern>()
+                .ok()
+                .map(|pattern| (0..=1000).filter(|status| pattern.matches(*status)).collect::<Vec<_>>());
             let expected = expected.map(|(low, high)| (low..=high).collect::<Vec<_>>());
             assert_eq!(members, expected, "{text:?}");
         }

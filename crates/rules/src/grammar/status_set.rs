@@ -68,7 +68,8 @@ fn code(text: &str, item: &str) -> Result<u16, Invalid> {
     match text.parse::<u16>() {
         Ok(status) if digits && (LOWEST..=HIGHEST).contains(&status) => Ok(status),
         Ok(_) if digits => Err(Invalid::new(format!("status {text} is not between {LOWEST} and {HIGHEST}"))),
-        _ => Err(Invalid::new(format!("{item:?} is neither a status nor a range")).hint("separate items by spaces; a range is low:high, as in 500:504")),
+        _ => Err(Invalid::new(format!("{item:?} is neither a status nor a range"))
+            .hint("separate items by spaces; a range is low:high, as in 500:504")),
     }
 }
 

@@ -22,7 +22,11 @@ impl Wildcard {
         let head = pattern.find('*');
         let tail = pattern.rfind('*').map_or(0, |star| star + 1);
         let between = head.and_then(|head| pattern.get(head..tail)).unwrap_or("");
-        let middle = between.split('*').filter(|piece| !piece.is_empty()).map(|piece| Finder::new(piece.as_bytes()).into_owned()).collect();
+        let middle = between
+            .split('*')
+            .filter(|piece| !piece.is_empty())
+            .map(|piece| Finder::new(piece.as_bytes()).into_owned())
+            .collect();
         Self { pattern: pattern.into(), head, tail, middle }
     }
 

@@ -20,15 +20,20 @@ pub(crate) struct Header {
 }
 
 pub(super) fn header_name(text: &str) -> Result<HeaderName, Invalid> {
-    HeaderName::from_bytes(text.as_bytes()).map_err(|_| Invalid::new(format!("{text:?} is not a header name")).hint("write `Name` or `Name: pattern`"))
+    HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| Invalid::new(format!("{text:?} is not a header name")).hint("write `Name` or `Name: pattern`"))
 }
 
 impl Header {
     pub(super) fn parse(value: &str) -> Result<Self, Invalid> {
         let (name, patterns) = value.split_once(':').unwrap_or((value, ""));
-        let patterns: Box<[Wildcard]> = tokens::split(patterns).map(|token| Wildcard::new(&with_spaces(token))).collect();
+        let patterns: Box<[Wildcard]> =
+            tokens::split(patterns).map(|token| Wildcard::new(&with_spaces(token))).collect();
         let presence = patterns.iter().any(|pattern| pattern.as_str() == "*");
-        Ok(Self { name: header_name(name.trim_matches(' '))?, patterns: if presence { Box::default() } else { patterns } })
+        Ok(Self {
+            name: header_name(name.trim_matches(' '))?,
+            patterns: if presence { Box::default() } else { patterns },
+        })
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
@@ -62,7 +67,8 @@ impl Cookies {
         let read = |token: &str| {
             let (name, value) = token.split_once('=').map_or((token, None), |(name, value)| (name, Some(value)));
             if name.is_empty() || name.contains(['*', ';', ',']) {
-                return Err(Invalid::new(format!("{token:?} does not begin with a cookie name")).hint("write `name` or `name=pattern`; only the value may contain '*'"));
+                return Err(Invalid::new(format!("{token:?} does not begin with a cookie name"))
+                    .hint("write `name` or `name=pattern`; only the value may contain '*'"));
             }
             Ok(Named { name: name.as_bytes().into(), value: value.map(|value| Wildcard::new(&with_spaces(value))) })
         };
@@ -70,7 +76,11 @@ impl Cookies {
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
-        cookies(facts).any(|(name, value)| self.0.iter().any(|cookie| cookie.fits(name, || cookie.value.as_ref().is_some_and(|pattern| pattern.matches_bytes(value)))))
+        cookies(facts).any(|(name, value)| {
+            self.0.iter().any(|cookie| {
+                cookie.fits(name, || cookie.value.as_ref().is_some_and(|pattern| pattern.matches_bytes(value)))
+            })
+        })
     }
 }
 
@@ -79,7 +89,9 @@ pub(super) fn cookies<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a [u8], 
     facts.headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).map(|pair| {
         let pair = pair.trim_ascii();
         match memchr::memchr(b'=', pair) {
-            Some(at) => (pair.get(..at).unwrap_or(pair).trim_ascii_end(), pair.get(at + 1..).unwrap_or(&[]).trim_ascii_start()),
+            Some(at) => {
+                (pair.get(..at).unwrap_or(pair).trim_ascii_end(), pair.get(at + 1..).unwrap_or(&[]).trim_ascii_start())
+            }
             None => (pair, &[][..]),
         }
     })
@@ -94,7 +106,8 @@ impl Parameters {
         let read = |token: &str| {
             let (name, value) = token.split_once('=').map_or((token, None), |(name, value)| (name, Some(value)));
             if name.is_empty() || name.contains(['*', '&', '?']) {
-                return Err(Invalid::new(format!("{token:?} does not begin with a parameter name")).hint("write `name`, `name=value` or `name=pattern*`; only the value may contain '*'"));
+                return Err(Invalid::new(format!("{token:?} does not begin with a parameter name"))
+                    .hint("write `name`, `name=value` or `name=pattern*`; only the value may contain '*'"));
             }
             let value = value.map(|value| String::from_utf8_lossy(&query::decode(value)).into_owned());
             Ok(Named { name: query::decode(name).into(), value: value.map(|value| Wildcard::new(&value)) })
@@ -106,7 +119,11 @@ impl Parameters {
         let Some(text) = facts.query else { return false };
         query::parameters(text).any(|parameter| {
             let name = query::decode(parameter.name);
-            self.0.iter().any(|wanted| wanted.fits(&name, || wanted.value.as_ref().is_some_and(|pattern| pattern.matches_bytes(&query::decode(parameter.value)))))
+            self.0.iter().any(|wanted| {
+                wanted.fits(&name, || {
+                    wanted.value.as_ref().is_some_and(|pattern| pattern.matches_bytes(&query::decode(parameter.value)))
+                })
+            })
         })
     }
 }

@@ -30,6 +30,7 @@ fn code(token: &str) -> Result<GeoCode, Invalid> {
         Some(("country", code)) => GeoCode::parse(GeoKind::Country, code),
         Some(("region", code)) => GeoCode::parse(GeoKind::Region, code),
         Some(("dma", code)) => GeoCode::parse(GeoKind::Dma, code),
-        Some((kind, _)) => Err(Invalid::new(format!("{kind:?} is not a kind of place")).hint("write country:US, continent:EU, region:US:WA or dma:501")),
+        Some((kind, _)) => Err(Invalid::new(format!("{kind:?} is not a kind of place"))
+            .hint("write country:US, continent:EU, region:US:WA or dma:501")),
     }
 }

@@ -66,7 +66,10 @@ impl Test {
     pub(crate) fn parse(name: &str, value: &str, negated: bool, report: &mut Report) -> Option<Self> {
         let Some(known) = NAMES.iter().copied().find(|known| *known == name) else {
             let legal = NAMES.join(", ");
-            let hint = nearest(name, NAMES.iter().copied()).map_or_else(|| format!("legal names: {legal}"), |near| format!("did you mean {near:?}? legal names: {legal}"));
+            let hint = nearest(name, NAMES.iter().copied()).map_or_else(
+                || format!("legal names: {legal}"),
+                |near| format!("did you mean {near:?}? legal names: {legal}"),
+            );
             report.within("name", |report| report.error_hint(format!("unknown match {name:?}"), hint));
             return None;
         };
@@ -115,7 +118,8 @@ impl Test {
 
     /// Whether the test lets nothing but GET and HEAD through.
     pub(crate) fn allows_only_get_and_head(&self) -> bool {
-        !self.negated && matches!(&self.condition, Condition::Method(methods) if methods.tokens().iter().all(|method| matches!(method, "GET" | "HEAD")))
+        !self.negated
+            && matches!(&self.condition, Condition::Method(methods) if methods.tokens().iter().all(|method| matches!(method, "GET" | "HEAD")))
     }
 
     fn covers(&self, other: &Self) -> bool {
@@ -154,7 +158,9 @@ impl Condition {
             "cookie" => report.take(fields::Cookies::parse(value)).map(Self::Cookie),
             "client-ip" => report.take(address::ClientIp::parse(value)).map(Self::ClientIp),
             "geography" => geography::Places::parse(value, report).map(Self::Geography),
-            other => report.take_one(regexes::Pattern::parse(other, value)).map(|pattern| Self::Regex(Box::new(pattern))),
+            other => {
+                report.take_one(regexes::Pattern::parse(other, value)).map(|pattern| Self::Regex(Box::new(pattern)))
+            }
         }
     }
 
@@ -164,7 +170,9 @@ impl Condition {
             Self::Method(methods) => methods.holds(facts),
             Self::Scheme(schemes) => schemes.holds(facts),
             Self::Host(hosts) => hosts.holds(facts),
-            Self::FirstComponent(names) => facts.path.first_component().is_some_and(|name| names.tokens().contains(name)),
+            Self::FirstComponent(names) => {
+                facts.path.first_component().is_some_and(|name| names.tokens().contains(name))
+            }
             Self::Filename(names) => names.tokens().contains(facts.path.filename()),
             Self::Extension(names) => facts.path.extension().is_some_and(|name| names.tokens().contains(name)),
             Self::Wildcard(patterns) => patterns.holds(facts),
@@ -191,7 +199,9 @@ impl Condition {
             (Self::Method(a), Self::Method(b)) => b.tokens().is_subset(a.tokens()),
             (Self::Scheme(a), Self::Scheme(b)) => a.covers(*b),
             (Self::Host(a), Self::Host(b)) => b.tokens().is_subset(a.tokens()),
-            (Self::FirstComponent(a), Self::FirstComponent(b)) | (Self::Filename(a), Self::Filename(b)) | (Self::Extension(a), Self::Extension(b)) => b.tokens().is_subset(a.tokens()),
+            (Self::FirstComponent(a), Self::FirstComponent(b))
+            | (Self::Filename(a), Self::Filename(b))
+            | (Self::Extension(a), Self::Extension(b)) => b.tokens().is_subset(a.tokens()),
             (Self::Wildcard(a), Self::Wildcard(b)) => a.covers(b),
             _ => false,
         }
@@ -203,7 +213,9 @@ impl Condition {
             (Self::Method(a), Self::Method(b)) => a.tokens().is_disjoint(b.tokens()),
             (Self::Scheme(a), Self::Scheme(b)) => a.is_disjoint(*b),
             (Self::Host(a), Self::Host(b)) => a.tokens().is_disjoint(b.tokens()),
-            (Self::FirstComponent(a), Self::FirstComponent(b)) | (Self::Filename(a), Self::Filename(b)) | (Self::Extension(a), Self::Extension(b)) => a.tokens().is_disjoint(b.tokens()),
+            (Self::FirstComponent(a), Self::FirstComponent(b))
+            | (Self::Filename(a), Self::Filename(b))
+            | (Self::Extension(a), Self::Extension(b)) => a.tokens().is_disjoint(b.tokens()),
             _ => false,
         }
     }

@@ -3,8 +3,8 @@
 //! The value is one expression, spaces included; it is searched anywhere in its subject unless it anchors itself.
 //! Source: delivery-and-security 5.6.
 
-use http::HeaderName;
 use ::regex::bytes::Regex;
+use http::HeaderName;
 
 use super::fields::{cookies, header_name};
 use crate::facts::Facts;
@@ -32,11 +32,16 @@ impl Pattern {
             "url-querystring-regex" => (Subject::Query, value),
             "host-name-regex" => (Subject::Host, value),
             "header-regex" => {
-                let (header, expression) = value.split_once(':').ok_or_else(|| Invalid::new("there is no ':' after the header name").hint("write `Name: regex`"))?;
+                let (header, expression) = value
+                    .split_once(':')
+                    .ok_or_else(|| Invalid::new("there is no ':' after the header name").hint("write `Name: regex`"))?;
                 (Subject::Header(header_name(header)?), expression.trim_start_matches(' '))
             }
             _ => {
-                let (cookie, expression) = value.split_once('=').filter(|(cookie, _)| !cookie.is_empty()).ok_or_else(|| Invalid::new("there is no `name=` before the expression").hint("write `name=regex`"))?;
+                let (cookie, expression) =
+                    value.split_once('=').filter(|(cookie, _)| !cookie.is_empty()).ok_or_else(|| {
+                        Invalid::new("there is no `name=` before the expression").hint("write `name=regex`")
+                    })?;
                 (Subject::Cookie(cookie.as_bytes().into()), expression)
             }
         };

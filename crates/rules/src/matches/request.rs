@@ -15,7 +15,8 @@ impl Methods {
             if METHODS.contains(&token) {
                 return Ok(token.to_owned());
             }
-            Err(Invalid::new(format!("{token:?} is not a method that can be matched")).hint(format!("methods, in upper case: {}", METHODS.join(" "))))
+            Err(Invalid::new(format!("{token:?} is not a method that can be matched"))
+                .hint(format!("methods, in upper case: {}", METHODS.join(" "))))
         };
         Ok(Self(Tokens::new(list::each(value, read)?)))
     }
@@ -83,12 +84,16 @@ pub(crate) struct Hosts(Tokens);
 impl Hosts {
     pub(super) fn parse(value: &str) -> Result<Self, Vec<Invalid>> {
         if tokens::split(value).any(|token| token.contains('*')) {
-            return Err(vec![Invalid::new("host names take no wildcard").hint("list the names, or use host-name-regex")]);
+            return Err(vec![
+                Invalid::new("host names take no wildcard").hint("list the names, or use host-name-regex"),
+            ]);
         }
-        Ok(Self(Tokens::new(list::each(value, |token| match token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            // A client writes an IPv6 literal in brackets, and that is how the host appears in a request.
-            Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(token.to_ascii_lowercase()),
-            _ => host::domain(token),
+        Ok(Self(Tokens::new(list::each(value, |token| {
+            match token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                // A client writes an IPv6 literal in brackets, and that is how the host appears in a request.
+                Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(token.to_ascii_lowercase()),
+                _ => host::domain(token),
+            }
         })?)))
     }
 

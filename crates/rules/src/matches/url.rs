@@ -19,7 +19,10 @@ impl Names {
 
 /// Values are compared with normal paths, so they are brought into the same spelling.
 fn normal(token: &str) -> Result<String, Invalid> {
-    normalise_escapes(token).map_err(|error| Invalid::new(format!("{token:?} can be no part of a path: {error}")).hint("only the path is compared, without the query"))
+    normalise_escapes(token).map_err(|error| {
+        Invalid::new(format!("{token:?} can be no part of a path: {error}"))
+            .hint("only the path is compared, without the query")
+    })
 }
 
 fn bare(token: &str, hint: &str) -> Result<String, Invalid> {
@@ -32,7 +35,8 @@ fn bare(token: &str, hint: &str) -> Result<String, Invalid> {
 }
 
 pub(super) fn component(value: &str) -> Result<Names, Vec<Invalid>> {
-    let read = |token: &str| bare(token, "write the bare first component, as in \"static\"; use url-wildcard for patterns");
+    let read =
+        |token: &str| bare(token, "write the bare first component, as in \"static\"; use url-wildcard for patterns");
     Ok(Names(Tokens::new(list::each(value, read)?)))
 }
 
@@ -44,10 +48,12 @@ pub(super) fn filename(value: &str) -> Result<Names, Vec<Invalid>> {
 pub(super) fn extension(value: &str) -> Result<Names, Vec<Invalid>> {
     let read = |token: &str| {
         if token.starts_with('.') {
-            return Err(Invalid::new(format!("{token:?} begins with a dot")).hint(format!("write {:?}", token.trim_start_matches('.'))));
+            return Err(Invalid::new(format!("{token:?} begins with a dot"))
+                .hint(format!("write {:?}", token.trim_start_matches('.'))));
         }
         if token.contains('.') {
-            return Err(Invalid::new(format!("{token:?} contains a dot and can never match")).hint("an extension is what follows the last dot"));
+            return Err(Invalid::new(format!("{token:?} contains a dot and can never match"))
+                .hint("an extension is what follows the last dot"));
         }
         bare(token, "write bare extensions, as in \"jpg png\"")
     };
@@ -62,7 +68,8 @@ impl Wildcards {
     pub(super) fn parse(value: &str) -> Result<Self, Vec<Invalid>> {
         let read = |token: &str| {
             if !token.starts_with(['/', '*']) {
-                return Err(Invalid::new(format!("the pattern {token:?} begins with neither '/' nor '*'")).hint(format!("write \"/{token}\"")));
+                return Err(Invalid::new(format!("the pattern {token:?} begins with neither '/' nor '*'"))
+                    .hint(format!("write \"/{token}\"")));
             }
             normal(token).map(|pattern| Wildcard::new(&pattern))
         };
