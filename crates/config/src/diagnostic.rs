@@ -97,3 +97,40 @@ fn distance(a: &str, b: &str) -> usize {
     }
     last.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_suggested_when_a_third_of_it_is_wrong_at_most() {
+        let words = ["origin", "origins", "query_string", "tls", "host"];
+        for (word, expected) in [
+            ("orign", Some("origin")),
+            ("oirgin", Some("origin")),
+            ("originss", Some("origins")),
+            ("Query-String", Some("query_string")),
+            ("tsl", Some("tls")),
+            ("hots", Some("host")),
+            ("", None),
+            ("x", None),
+            ("policy", None),
+        ] {
+            assert_eq!(nearest(word, words), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_differ_by_insertions_deletions_replacements_and_swaps() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("ab", "ba", 1),
+            ("abcd", "acbd", 1),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}

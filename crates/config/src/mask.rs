@@ -41,11 +41,40 @@ fn next(line: &str, from: usize) -> Option<(usize, usize)> {
         if !whole || value.is_empty() || value.starts_with('{') || value.starts_with('#') {
             continue;
         }
-        let end = begin + if quoted { value.len() } else { value.find([',', '}']).unwrap_or(value.len()) };
+        let value = if quoted { value } else { value.split([',', '}']).next()?.trim_end() };
+        let end = begin + value.len();
         let text = line.get(begin..end)?.trim_matches(['"', '\'', ' ', ',', '}', ']']);
         let hex = text.len() >= LONG_HEX && text.bytes().all(|b| b.is_ascii_hexdigit());
         if *key != "key" || hex {
             return Some((begin, end));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::secrets;
+
+    #[test]
+    fn a_secret_is_masked_where_it_is_known_or_its_key_says_so_and_nothing_else_is() {
+        let known = ["hunter2".to_owned()];
+        for (line, shown) in [
+            ("admin: { token: hunter2 }", "admin: { token: ******* }"),
+            ("admin: { token: sesame, address: x }", "admin: { token: ******, address: x }"),
+            ("  token: sesame open", "  token: ***********"),
+            ("  token: 'a, b}'", "  token: *******"),
+            ("  \"token\": \"sesame\"", "  \"token\": ********"),
+            ("  token: { file: token-file }", "  token: { file: token-file }"),
+            ("  token:", "  token:"),
+            ("  token: # later", "  token: # later"),
+            ("primary_key: abc, backup_key: def", "primary_key: ***, backup_key: ***"),
+            ("tls: { chain: www.pem, key: www.key }", "tls: { chain: www.pem, key: www.key }"),
+            ("params: { key: 0123456789abcdef }", "params: { key: **************** }"),
+            ("monkey: 0123456789abcdef", "monkey: 0123456789abcdef"),
+            ("url: http://hunter2@example.net", "url: http://*******@example.net"),
+            ("tokenName: hdnts", "tokenName: hdnts"),
+        ] {
+            assert_eq!(secrets(line, &known), shown, "{line}");
         }
     }
 }

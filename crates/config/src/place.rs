@@ -164,3 +164,57 @@ impl Places {
 fn place(span: Span) -> Place {
     Place { line: span.start.line().max(1), column: span.start.col() + 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<Step> {
+        let step = |step: &str| step.parse().map_or_else(|_| Step::Key(step.to_owned()), Step::Index);
+        text.split('.').filter(|step| !step.is_empty()).map(step).collect()
+    }
+
+    #[test]
+    fn a_path_leads_to_the_line_and_column_of_the_value_or_its_key() {
+        let text = "\
+# comment
+base: &base { list: [one, 'two'], deep: { x: 1 } }
+copy: *base
+merged:
+  <<: *base
+  own: |
+    text
+many:
+  <<: [{ a: 1 }, { b: 2 }]
+twice: 1
+twice: 2
+é: { ü: x, ö: y }
+";
+        let places = Places::read(text);
+        for (at, part, line, column) in [
+            ("base.list", Part::Key, 2, 15),
+            ("base.list.1", Part::Value, 2, 27),
+            ("base.deep.x", Part::Value, 2, 46),
+            ("copy.list.0", Part::Value, 2, 22),
+            ("merged.list.1", Part::Value, 2, 27),
+            ("merged.own", Part::Key, 6, 3),
+            ("many.b", Part::Value, 9, 23),
+            ("twice", Part::Value, 10, 8),
+            ("twice", Part::Key, 10, 1),
+            ("twice", Part::LastKey, 11, 1),
+            ("é.ö", Part::Key, 12, 12),
+            // As far as there is a way.
+            ("base.nothing.at.all", Part::Value, 2, 7),
+            ("", Part::Value, 2, 1),
+        ] {
+            assert_eq!(places.find(&path(at), part), Place { line, column }, "{at} {part:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_fault_still_has_its_place() {
+        let places = Places::read("a: 1\nb: [1, 2\nc: }");
+        assert_eq!(places.find(&path("a"), Part::Value), Place { line: 1, column: 4 });
+        assert_eq!(Places::read("").find(&path("a"), Part::Value), START);
+    }
+}

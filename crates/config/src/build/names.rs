@@ -76,3 +76,55 @@ pub(crate) fn authority(written: &str) -> Result<(String, Option<u16>), String> 
         _ => Err(format!("`{port}` is not a port")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_in_lower_case() {
+        let long = format!("{}.example.com", "a".repeat(64));
+        for (written, ready) in [
+            ("www.example.com", Some("www.example.com")),
+            ("WWW.Example.COM", Some("www.example.com")),
+            ("localhost", Some("localhost")),
+            ("a_b.example.com", Some("a_b.example.com")),
+            ("10.0.0.1", Some("10.0.0.1")),
+            ("[2001:DB8::1]", Some("[2001:db8::1]")),
+            ("2001:db8::1", None),
+            ("", None),
+            (".example.com", None),
+            ("example.com.", None),
+            ("a b", None),
+            ("-a.com", None),
+            ("a-.com", None),
+            ("a/b", None),
+            ("http://a", None),
+            ("a:80", None),
+            ("*.a.com", None),
+            ("é.com", None),
+            (long.as_str(), None),
+        ] {
+            assert_eq!(host(written).ok().as_deref(), ready, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_authority_has_a_port_or_none() {
+        for (written, ready) in [
+            ("A.example.com", Some(("a.example.com", None))),
+            ("a.example.com:8080", Some(("a.example.com", Some(8080)))),
+            ("[::1]:80", Some(("[::1]", Some(80)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("a:0", None),
+            ("a:", None),
+            ("a:+80", None),
+            ("a:65536", None),
+            ("::1", None),
+            ("http://a:80", None),
+        ] {
+            let read = authority(written).ok();
+            assert_eq!(read.as_ref().map(|(host, port)| (host.as_str(), *port)), ready, "{written}");
+        }
+    }
+}

@@ -143,7 +143,7 @@ fn named_by_policy(wanted: &PolicyOrigin, like: Option<&Arc<Origin>>) -> Origin 
         })
     };
     let tls = like.map_or_else(|| OriginTls { verify: true, sni: None, ca: Vec::new() }, |like| like.tls.clone());
-    Origin {
+    keyed(Origin {
         name: wanted.name(),
         directory: None,
         platform: like.map_or_else(Platform::default, |like| like.platform),
@@ -151,9 +151,9 @@ fn named_by_policy(wanted: &PolicyOrigin, like: Option<&Arc<Origin>>) -> Origin 
         https: servers(wanted.scheme != Scheme::Http),
         host_header: like.and_then(|like| like.host_header.clone()),
         timeouts: like.map_or_else(Timeouts::default, |like| like.timeouts.clone()),
-        group_key: group_key(&tls),
+        group_key: 0,
         tls,
-    }
+    })
 }
 
 impl PolicyOrigin {
@@ -205,7 +205,7 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         not_zero(report, &at.key("timeouts"), key, span);
     }
     let tls = origin_tls(report, &at.key("tls"), &written.tls);
-    Origin {
+    keyed(Origin {
         name,
         directory: written.directory.clone(),
         platform: written.platform,
@@ -213,9 +213,9 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         https,
         host_header,
         timeouts: Timeouts::from(&written.timeouts),
-        group_key: group_key(&tls),
+        group_key: 0,
         tls,
-    }
+    })
 }
 
 fn is_directory(name: &str) -> bool {
@@ -251,10 +251,17 @@ fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginT
     OriginTls { verify: written.verify, sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()), ca }
 }
 
-fn group_key(tls: &OriginTls) -> u64 {
+/// Fills in the key that connections, turns and parsed authorities are kept under: everything that makes the origin what it is, so that
+/// it stays the same over reloads that do not touch the origin, and no two origins share it. Timeouts are not part of it.
+fn keyed(mut origin: Origin) -> Origin {
     let mut hasher = DefaultHasher::new();
-    (tls.verify, &tls.sni, &tls.ca).hash(&mut hasher);
-    hasher.finish()
+    (&origin.name, origin.platform, &origin.host_header).hash(&mut hasher);
+    for list in [&origin.http, &origin.https] {
+        list.as_ref().map(|list| (&list.servers, list.balance)).hash(&mut hasher);
+    }
+    (origin.tls.verify, &origin.tls.sni, &origin.tls.ca).hash(&mut hasher);
+    origin.group_key = hasher.finish();
+    origin
 }
 
 fn servers(report: &Report, at: &At, written: &written::Servers, tls: bool, hosts: &Hosts) -> Servers {

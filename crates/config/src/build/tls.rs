@@ -122,8 +122,14 @@ pub(super) fn authorities(report: &Report, at: &At, path: &Path) -> Vec<Vec<u8>>
     };
     let mut store = RootCertStore::empty();
     for (i, certificate) in certificates.iter().enumerate() {
-        if let Err(error) = store.add(certificate.clone()) {
-            report.error(at, format!("certificate {} in `{}` cannot be an authority: {error}", i + 1, path.display()));
+        let unusable = match store.add(certificate.clone()) {
+            Err(error) => Some(error.to_string()),
+            // What connects to the origin parses it with this as well, and without a way to refuse.
+            Ok(()) => x509_parser::parse_x509_certificate(certificate).err().map(|error| error.to_string()),
+        };
+        if let Some(reason) = unusable {
+            let which = format!("certificate {} in `{}`", i + 1, path.display());
+            report.error(at, format!("{which} cannot be an authority: {reason}"));
         }
     }
     certificates.iter().map(|certificate| certificate.to_vec()).collect()

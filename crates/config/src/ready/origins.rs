@@ -27,7 +27,8 @@ pub struct Origin {
     pub timeouts: Timeouts,
     /// TLS towards the origin.
     pub tls: OriginTls,
-    /// Stable hash of everything that defines a connection to this origin (own CA bytes included): connections are pooled by it.
+    /// Stable hash of everything but the timeouts, the bytes of its own authorities included: connections are pooled by it, turns and
+    /// parsed authorities are kept by it, over reloads.
     pub group_key: u64,
 }
 
@@ -61,7 +62,7 @@ impl std::fmt::Display for OriginServer {
 }
 
 /// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// Spread over all.

@@ -161,3 +161,69 @@ impl JsonSchema for Size {
         json_schema!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$", "description": "A whole number and one of `B`, `KiB`, `MiB`, `GiB`, `TiB`: `64KiB`, `20GiB`." })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_whole_number_and_a_unit() {
+        for (text, millis) in [
+            ("500ms", Some(500)),
+            ("10s", Some(10_000)),
+            ("5m", Some(300_000)),
+            ("2h", Some(7_200_000)),
+            ("7d", Some(604_800_000)),
+            ("0s", Some(0)),
+            ("007s", Some(7_000)),
+            ("", None),
+            ("10", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("+1s", None),
+            ("1 s", None),
+            (" 1s", None),
+            ("1S", None),
+            ("1d12h", None),
+            ("1w", None),
+            ("99999999999999999999s", None),
+            ("40000d", None),
+            ("１s", None),
+        ] {
+            assert_eq!(Span::parse(text).map(|span| span.0.as_millis()), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_a_whole_number_and_a_binary_unit() {
+        for (text, bytes) in [
+            ("512B", Some(512)),
+            ("64KiB", Some(65_536)),
+            ("1MiB", Some(1 << 20)),
+            ("20GiB", Some(20 << 30)),
+            ("1TiB", Some(1 << 40)),
+            ("0B", Some(0)),
+            ("", None),
+            ("512", None),
+            ("5MB", None),
+            ("5K", None),
+            ("5kib", None),
+            ("1.5GiB", None),
+            ("99999999999TiB", None),
+        ] {
+            assert_eq!(Size::parse(text).map(|size| size.0), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same() {
+        for text in ["0s", "1ms", "1500ms", "10s", "90s", "5m", "36h", "7d"] {
+            assert_eq!(Span::parse(text).map(|span| span.to_string()).as_deref(), Some(text));
+        }
+        for text in ["0B", "1B", "1025B", "64KiB", "5GiB", "1TiB"] {
+            assert_eq!(Size::parse(text).map(|size| size.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(Span::secs(60).to_string(), "1m");
+    }
+}
