@@ -1,2 +1,52 @@
 //! The `leeward` command.
-fn main() {}
+
+mod commands;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Connections, log lines and cached bodies come and go on every worker; this allocator copes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A CDN edge server that keeps a site up when its origin is not.
+#[derive(Debug, Parser)]
+#[command(name = "leeward", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve.
+    Run(commands::run::Args),
+    /// Check a configuration: exit code 0 when it is valid, 1 when not, 2 when it cannot be read.
+    Check(commands::check::Args),
+    /// Say what would be done with a request, and why.
+    Explain(commands::explain::Args),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+    /// Start a small origin, its mirror and an edge on loopback, and say what to try.
+    Demo(commands::demo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Schema => commands::schema::run(),
+        Command::Demo(args) => commands::demo::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            commands::say_error(&format!("leeward: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -59,7 +59,7 @@ fn every_address_of_every_server_is_tried_in_order() {
 fn round_robin_begins_with_the_next_server_each_time() {
     let (turns, now) = (Turns::default(), Instant::now());
     let origin = origin(&["a", "b", "c"], Balance::RoundRobin);
-    let mut first = || walk(&mut Attempts::plan(&origin, false, &turns, now).unwrap(), now).0[0].clone();
+    let first = || walk(&mut Attempts::plan(&origin, false, &turns, now).unwrap(), now).0[0].clone();
     assert_eq!([first(), first(), first(), first()], ["a@192.0.2.9", "b@192.0.2.9", "c@192.0.2.9", "a@192.0.2.9"]);
 }
 

@@ -25,7 +25,11 @@ impl Failure {
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let (reason, status, result) = match error.esource() {
-            ErrorSource::Downstream => (Reason::Client, 400, AttemptResult::Abandoned),
+            ErrorSource::Downstream => match error.etype {
+                ErrorType::HTTPStatus(413) => (Reason::BodyTooLarge, 413, AttemptResult::Abandoned),
+                ErrorType::ReadTimedout => (Reason::Client, 408, AttemptResult::Abandoned),
+                _ => (Reason::Client, 400, AttemptResult::Abandoned),
+            },
             ErrorSource::Internal | ErrorSource::Unset if !is_connect(&error.etype) => match error.etype {
                 ErrorType::HTTPStatus(status) => (Reason::Status, status, AttemptResult::Status),
                 _ => (Reason::Internal, 500, AttemptResult::Broken),
@@ -102,7 +106,13 @@ mod tests {
 
     #[test]
     fn a_client_that_breaks_off_is_no_failure_of_the_origin() {
-        let failure = Failure::of(&Error::new_down(ErrorType::ReadError));
-        assert_eq!((failure.status, failure.reason), (400, Reason::Client));
+        for (etype, status, reason) in [
+            (ErrorType::ReadError, 400, Reason::Client),
+            (ErrorType::ReadTimedout, 408, Reason::Client),
+            (ErrorType::HTTPStatus(413), 413, Reason::BodyTooLarge),
+        ] {
+            let failure = Failure::of(&Error::new_down(etype.clone()));
+            assert_eq!((failure.status, failure.reason), (status, reason), "{etype:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use leeward_cache::Store;
-use leeward_cache::admission::Sketch;
+use leeward_cache::admission::{self, Sketch};
 use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
 
@@ -34,7 +34,7 @@ impl CacheParts {
         let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(CacheLock::new(FILL_LOCK)));
         let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, None)));
-        let admission: &'static Sketch = Box::leak(Box::new(Sketch::new()));
+        let admission: &'static Sketch = Sketch::leak(admission::Options::default());
         Box::leak(Box::new(Self { store, lock, predictor, admission }))
     }
 }

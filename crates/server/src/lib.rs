@@ -1,6 +1,17 @@
 //! The proxy: one `ProxyHttp` whose hooks walk the phases, the listeners in front of it, and the life of the process.
+//!
+//! Start reading at [`proxy`]: it is the table of contents.
 
 pub mod accept;
 pub mod admin;
+mod answer;
+mod cache_parts;
+mod context;
+pub mod explain;
 pub mod life;
+mod phase;
+pub mod proxy;
+mod start;
 pub mod tls;
+
+pub use start::{Running, StartError, run};

@@ -13,24 +13,20 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
 
 use crate::accept::{self, Counters, Edge, Gate, Limits};
-use crate::admin::{Admin, Sources};
+use crate::admin::{self, Admin, Sources};
 use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::proxy::Leeward;
-use crate::tls;
 
 /// Why the edge does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A socket that cannot be listened on.
+    /// A listener that cannot be set up.
     #[error(transparent)]
-    Bind(#[from] accept::BindError),
-    /// A certificate or key that cannot be used.
-    #[error(transparent)]
-    Certificate(#[from] tls::Unusable),
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
+    Endpoint(#[from] life::StartError),
+    /// The admin listener's address.
+    #[error("admin: {0}")]
+    Admin(#[from] accept::BindError),
     /// A file the framework needs.
     #[error(transparent)]
     Conf(#[from] life::ConfError),
@@ -65,13 +61,11 @@ pub fn run(
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
     let cache = CacheParts::leak(&snapshot.cache);
     let stage = signals.stage().clone();
-    let (listeners, certificates) = life::endpoints(&snapshot)?;
-    let addresses: Vec<_> = snapshot.server.listen.iter().map(|listener| listener.address).collect();
-    let sockets = accept::bind(&addresses)?;
+    let endpoints = life::endpoints(&snapshot.server, false)?;
     let admin_sockets = accept::bind(&[snapshot.admin.address])?;
     let bound = |sockets: &[accept::Bound]| sockets.iter().map(accept::Bound::address).collect::<Vec<_>>();
     let admin_address = bound(&admin_sockets).first().copied().unwrap_or(snapshot.admin.address);
-    let running = Running { listeners: bound(&sockets), admin: admin_address };
+    let running = Running { listeners: bound(&endpoints.sockets), admin: admin_address };
 
     let conf = life::server_conf(snapshot.server.threads, snapshot.server.grace_period, None, None)?;
     let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -86,7 +80,8 @@ pub fn run(
             log.retarget(target(&snapshot.log.access));
         }),
     };
-    let reloader = Arc::new(Reloader::new(file, Arc::clone(&current), certificates, Arc::clone(&metrics), hooks));
+    let reloader =
+        Arc::new(Reloader::new(file, Arc::clone(&current), endpoints.certificates, Arc::clone(&metrics), hooks));
 
     let gate = Arc::new(Gate::default());
     let leeward = Leeward {
@@ -98,19 +93,13 @@ pub fn run(
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
     };
-    let limits = Arc::clone(&current);
-    let limits = move || {
-        let limits = &limits.load().server.limits;
-        Limits {
-            header: limits.header_timeout,
-            keepalive: limits.keepalive_timeout,
-            connections: limits.connections,
-            connections_per_ip: limits.connections_per_ip,
-        }
+    let limits = {
+        let current = Arc::clone(&current);
+        move || Limits::from(&current.load().server.limits)
     };
     let counters = Counters::new(Arc::clone(&metrics))?;
-    let edge = Edge::new(&server.configuration, leeward, listeners, Arc::clone(&gate), limits, counters);
-    server.add_service(accept::service("edge", edge, sockets, None));
+    let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
+    server.add_service(accept::service("edge", edge, endpoints.sockets, None));
 
     let sources = sources(&reloader, &metrics, cache);
     let admin = Admin::new(stage.clone(), sources);
@@ -133,28 +122,20 @@ pub fn run(
 
 /// Where the admin listener's answers come from.
 fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts) -> Sources {
-    let current = Arc::clone(reloader.current());
-    let token = move || current.load().admin.token.as_ref().map(|token| token.expose().to_vec());
     let metrics = Arc::clone(metrics);
     let render = move || {
         let stats = cache.store.stats();
         metrics.cache("memory", stats.objects, stats.bytes, stats.evictions, stats.fills_ok, stats.fills_failed);
         metrics.render()
     };
-    let (reload, config) = (Arc::clone(reloader), Arc::clone(reloader));
-    Sources {
-        token: Box::new(token),
-        metrics: Box::new(render),
-        reload: Box::new(move || reload.reload_for_admin()),
-        config: Box::new(move || config.describe()),
-        cache: Box::new(move || {
-            let stats = cache.store.stats();
-            serde_json::json!({ "memory": {
-                "objects": stats.objects, "bytes": stats.bytes, "evictions": stats.evictions,
-                "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
-            }})
-        }),
-    }
+    let describe = move || {
+        let stats = cache.store.stats();
+        serde_json::json!({ "memory": {
+            "objects": stats.objects, "bytes": stats.bytes, "evictions": stats.evictions,
+            "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
+        }})
+    };
+    admin::sources(Arc::clone(reloader), render, describe)
 }
 
 fn target(to: &AccessLogTo) -> Target {

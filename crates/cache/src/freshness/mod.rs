@@ -17,24 +17,8 @@ use directives::{Directives, MOST_SECONDS, Source};
 mod stale;
 
 pub use fields::{merge_304, strip_hop_by_hop};
+use leeward_rules::Caching;
 pub use stale::{allows_stale_if_error, must_revalidate};
-
-/// What the rules say about caching (policy language 4.2); values are seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caching {
-    /// Do not store.
-    NoStore,
-    /// Neither store nor touch what is stored.
-    Bypass,
-    /// Store for exactly this long, whatever the origin says.
-    Fixed(u32),
-    /// Obey `Cache-Control` and `Expires`; this long when there is neither.
-    Honor(u32),
-    /// Obey `Cache-Control` only; this long when there is none.
-    HonorCc(u32),
-    /// Obey `Expires` only; this long when there is none.
-    HonorExpires(u32),
-}
 
 /// What becomes of answers with `Set-Cookie`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -61,7 +61,11 @@ fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> 
         Step {
             shows: "The first request: fetched from the origin, not stored yet.",
             command: hello(),
-            expect: &["HTTP/1.1 200", "Cache-Status: leeward; fwd=uri-miss; detail=deferred", "origin: this is /hello.txt"],
+            expect: &[
+                "HTTP/1.1 200",
+                "Cache-Status: leeward; fwd=uri-miss; detail=deferred",
+                "origin: this is /hello.txt",
+            ],
         },
         Step {
             shows: "The second: fetched and stored.",
@@ -106,7 +110,9 @@ fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> 
         Step {
             shows: "What happened, in numbers.",
             command: format!("curl -s http://{admin}/metrics"),
-            expect: &["leeward_failovers_total{reason=\"connect_refused\",site=\"www.example.com\",to=\"alternate\"} 1"],
+            expect: &[
+                "leeward_failovers_total{reason=\"connect_refused\",site=\"www.example.com\",to=\"alternate\"} 1",
+            ],
         },
     ]
 }

@@ -8,7 +8,7 @@ use pingora::server::configuration::ServerConf;
 use crate::accept::whole_seconds;
 
 /// Attempts of one request at its origins, as the framework counts them: a fail-safe above the failover plan's own end.
-const MAX_ATTEMPTS: usize = 4;
+const MAX_ATTEMPTS: usize = leeward_origin::attempts::MAX_ATTEMPTS + 2;
 /// Idle origin connections kept, for each worker thread.
 const ORIGIN_POOL: usize = 512;
 

@@ -111,10 +111,7 @@ impl Fields for RequestHeader {
 ///
 /// # Errors
 /// When a field cannot be set.
-pub(crate) fn apply_edits<'p>(
-    fields: &mut impl Fields,
-    edits: impl IntoIterator<Item = &'p HeaderEdit<'p>>,
-) -> pingora::Result<()> {
+pub(crate) fn apply_edits(fields: &mut impl Fields, edits: &[HeaderEdit<'_>]) -> pingora::Result<()> {
     for HeaderEdit { op, name, value } in edits {
         match (op, value) {
             (EditOp::Add, Some(value)) => fields.append((*name).clone(), (*value).clone())?,

@@ -40,6 +40,15 @@ pub(crate) fn applies(request: &RequestHeader, ctx: &Context, status: u16) -> Op
     (failover.kind != FailoverKind::Alternate || repeatable).then_some(failover)
 }
 
+/// The way on in words, for `leeward explain`.
+pub(crate) const fn kind(failover: &Failover) -> &'static str {
+    match failover.kind {
+        FailoverKind::Alternate => "alternate",
+        FailoverKind::Redirect(301) => "redirect 301",
+        FailoverKind::Redirect(_) => "redirect 302",
+    }
+}
+
 /// Answers a request that failed for good, unless something was sent already.
 pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     let failure = Failure::of(error);

@@ -29,7 +29,9 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
         return;
     }
     ctx.lookup.eligible = true;
-    let waiting = CacheOptionOverrides { wait_timeout: Some(WAIT_FOR_FILL), max_lock_retries: Some(LOOK_AGAIN) };
+    let mut waiting = CacheOptionOverrides::default();
+    waiting.wait_timeout = Some(WAIT_FOR_FILL);
+    waiting.max_lock_retries = Some(LOOK_AGAIN);
     session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
     session.cache.set_max_file_size_bytes(usize::try_from(ctx.snapshot.cache.max_object).unwrap_or(usize::MAX));
     if ctx.snapshot.cache.store_on_hit > 1 {
@@ -38,7 +40,7 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
 }
 
 /// Whether a request of this kind may use the cache, by method, rules and configuration.
-fn eligible(request: &RequestHeader, ctx: &Context, route: &Route) -> bool {
+pub(crate) fn eligible(request: &RequestHeader, ctx: &Context, route: &Route) -> bool {
     let safe = request.method == Method::GET || request.method == Method::HEAD;
     // Pingora strips these two from the request to the origin and never evaluates them
     let preconditions = request.headers.contains_key(IF_MATCH) || request.headers.contains_key(IF_UNMODIFIED_SINCE);
@@ -72,12 +74,41 @@ fn query_mode(ctx: &Context, route: &Route) -> QueryString {
     route.site.as_ref().map_or(ctx.snapshot.cache.query_string, |site| site.query_string)
 }
 
-/// The key of the answer: everything the origin's answer may depend on.
+/// The key of the answer.
+///
+/// # Errors
+/// Without a route, which cannot be.
 pub(crate) fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
     let Some(route) = &ctx.route else {
         return Err(Error::explain(ErrorType::InternalError, "a cache key before a route"));
     };
-    let request = session.req_header();
+    let parts = key_parts(session.req_header(), ctx, route);
+    Ok(key::build(&key::Parts {
+        scheme: parts.scheme,
+        host_component: &parts.host,
+        path: parts.path,
+        query: &parts.query,
+    }))
+}
+
+/// What the key is made of: everything the origin's answer may depend on.
+#[derive(Debug)]
+pub(crate) struct KeyParts<'r> {
+    scheme: &'static str,
+    host: String,
+    path: &'r str,
+    query: Vec<u8>,
+}
+
+impl std::fmt::Display for KeyParts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.scheme, self.host, self.path)?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", String::from_utf8_lossy(&self.query)) }
+    }
+}
+
+/// The parts of the key, by rules and configuration.
+pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r Route) -> KeyParts<'r> {
     let found = route.rules().map(|(policy, effective)| decide::lookup(policy, effective)).unwrap_or_default();
     let mut query = Vec::new();
     match (found.key_query, query_mode(ctx, route)) {
@@ -85,23 +116,17 @@ pub(crate) fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey>
         (None, QueryString::Unique) => query.extend_from_slice(request.uri.query().unwrap_or_default().as_bytes()),
         (None, QueryString::Ignore | QueryString::Bypass) => {}
     }
-    let authority = normal_authority(route, ctx.client.scheme);
     let host = match found.key_host {
-        KeyHost::Property => authority.as_str(),
-        KeyHost::Origin => found.origin_domain.unwrap_or(&authority),
-        KeyHost::Fixed(name) => name,
+        KeyHost::Origin => found.origin_domain.map(str::to_owned),
+        KeyHost::Fixed(name) => Some(name.to_owned()),
+        KeyHost::Property => None,
         // the Host that the origin sees when it follows the client's, else the origin's own name
-        KeyHost::Unset => match &route.origin {
-            Some(origin) if origin.host_header.is_some() => &origin.name,
-            _ => &authority,
-        },
+        KeyHost::Unset => {
+            route.origin.as_ref().filter(|origin| origin.host_header.is_some()).map(|origin| origin.name.clone())
+        }
     };
-    Ok(key::build(&key::Parts {
-        scheme: ctx.client.scheme.as_str(),
-        host_component: host,
-        path: &route.origin_path,
-        query: &query,
-    }))
+    let host = host.unwrap_or_else(|| normal_authority(route, ctx.client.scheme));
+    KeyParts { scheme: ctx.client.scheme.as_str(), host, path: &route.origin_path, query }
 }
 
 /// The client's Host in one form: lower case, no trailing dot, no default port.
@@ -158,9 +183,7 @@ pub(crate) fn may_serve_stale(session: &Session, ctx: &Context, error: Option<&E
     }
     match error.etype() {
         // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
-        ErrorType::HTTPStatus(_) => {
-            session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error)
-        }
+        ErrorType::HTTPStatus(_) => session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error),
         _ => true,
     }
 }
@@ -176,9 +199,13 @@ mod tests {
 
     #[test]
     fn a_no_cache_parameter_is_recognised_by_its_name() {
-        for (query, want) in
-            [("no-cache", true), ("a=1&no-cache", true), ("no-cache=1&b", true), ("xno-cache", false), ("a=no-cache", false)]
-        {
+        for (query, want) in [
+            ("no-cache", true),
+            ("a=1&no-cache", true),
+            ("no-cache=1&b", true),
+            ("xno-cache", false),
+            ("a=no-cache", false),
+        ] {
             assert_eq!(has_no_cache_parameter(query), want, "{query}");
         }
     }

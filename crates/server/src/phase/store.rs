@@ -23,6 +23,7 @@ pub(crate) fn judge(session: &Session, response: &ResponseHeader, ctx: &mut Cont
             SetCookie::Store => freshness::SetCookie::Store,
         },
         max_stale: cache.max_stale,
+        max_object: cache.max_object,
     };
     let request = session.req_header();
     let now = std::time::SystemTime::now();

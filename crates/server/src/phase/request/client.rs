@@ -16,8 +16,7 @@ pub(crate) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
     if trusted.is_empty() || !is_trusted(&client) {
         return client;
     }
-    let fields: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let fields: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     let hops = fields.iter().rev().flat_map(|field| field.rsplit(',')).take(MAX_HOPS);
     for hop in hops {
         let Some(ip) = parse(hop.trim()) else { return client };

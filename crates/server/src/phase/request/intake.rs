@@ -76,9 +76,10 @@ fn adopt(session: &mut Session, ctx: &mut Context, request: &AlternateRequest) -
     let header = session.req_header_mut();
     header.insert_header(HOST, request.authority.as_str())?;
     header.set_version(Version::HTTP_11);
-    let uri = request.path_and_query.parse().map_err(|_| {
-        pingora::Error::explain(pingora::ErrorType::InternalError, "the alternate URL is no URI")
-    })?;
+    let uri = request
+        .path_and_query
+        .parse()
+        .map_err(|_| pingora::Error::explain(pingora::ErrorType::InternalError, "the alternate URL is no URI"))?;
     header.set_uri(uri);
     ctx.snapshot = Arc::clone(&request.snapshot);
     ctx.client = request.client.clone();
@@ -97,7 +98,15 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
         }
         return Ok(());
     }
-    let header = session.req_header();
+    ctx.client.address = client_address(session, ctx);
+    check_head(session.req_header(), ctx)
+}
+
+/// The strict check of a request head, and the loop guard.
+///
+/// # Errors
+/// The answer to give.
+pub(crate) fn check_head(header: &RequestHeader, ctx: &mut Context) -> Result<(), Answer> {
     let head = strict::Head {
         method: &header.method,
         target: header.raw_path(),
@@ -105,7 +114,6 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
         version: header.version,
         headers: &header.headers,
     };
-    ctx.client.address = client_address(session, ctx);
     if let Err(refusal) = strict::check(&head, &ctx.snapshot.server.limits) {
         ctx.error = Some(refusal.detail.to_owned());
         return Err(Answer::error(refusal.status, refusal.reason).closing());

@@ -1,0 +1,193 @@
+//! What would be done with a request, and why: the phases' own functions, asked without a connection.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{Method, Uri};
+use leeward_config::Snapshot;
+use leeward_rules::decide::AccessMode;
+use leeward_rules::{Scheme, explain};
+use leeward_telemetry::Reason;
+use pingora::http::RequestHeader;
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::context::{Context, Route};
+use crate::phase::{failover, fetch, lookup, request, security};
+
+/// Statuses that are looked at for failover: what an origin or the edge could answer with.
+const FAILURES: std::ops::RangeInclusive<u16> = 400..=599;
+
+/// A request that nobody sent.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Method.
+    pub method: Method,
+    /// The URL as a client would type it.
+    pub url: Uri,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
+    /// The client.
+    pub client_ip: IpAddr,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// The URL asked about.
+    pub url: String,
+    /// The site as configured, or the directory of a CDN URL.
+    pub site: Option<String>,
+    /// The path in the form that rules match on.
+    pub path: Option<String>,
+    /// The edge's own answer, when it would not go further.
+    pub answer: Option<Own>,
+    /// Every rule, every match, and what is in force.
+    pub rules: Option<explain::Explanation>,
+    /// What the cache would do.
+    pub cache: Option<Cache>,
+    /// Where the request would go.
+    pub origin: Option<Origin>,
+    /// What would happen instead of an answer with these statuses.
+    pub failover: Vec<Failover>,
+}
+
+/// An answer that the edge gives by itself.
+#[derive(Debug, Serialize)]
+pub struct Own {
+    /// Status.
+    pub status: u16,
+    /// Why.
+    pub reason: Reason,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+}
+
+/// The cache's part.
+#[derive(Debug, Serialize)]
+pub struct Cache {
+    /// Whether the request may use it.
+    pub used: bool,
+    /// What the key is made of.
+    pub key: Option<String>,
+}
+
+/// The origin's part.
+#[derive(Debug, Serialize)]
+pub struct Origin {
+    /// Origin as configured.
+    pub name: String,
+    /// Servers for the client's scheme, in the order written.
+    pub servers: Vec<String>,
+    /// The request line's target.
+    pub target: String,
+    /// `Host` sent.
+    pub host: String,
+}
+
+/// One way on from a failure.
+#[derive(Debug, Serialize)]
+pub struct Failover {
+    /// Statuses, first and last of a range.
+    pub status: (u16, u16),
+    /// `redirect 301`, `redirect 302` or `alternate`.
+    pub kind: String,
+    /// The URL built.
+    pub url: String,
+}
+
+/// Asks every phase about a request.
+///
+/// # Errors
+/// When the URL or a header cannot be sent at all.
+pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanation, String> {
+    let scheme = match question.url.scheme_str() {
+        Some("https") => Scheme::Https,
+        Some("http") => Scheme::Http,
+        _ => return Err(format!("{}: a URL begins with http:// or https://", question.url)),
+    };
+    let header = header_of(question).map_err(|error| error.to_string())?;
+    let mut ctx = Context::new(snapshot);
+    ctx.started_at = question.at;
+    ctx.client.address = question.client_ip;
+    ctx.client.scheme = scheme;
+    let answer = request::check_head(&header, &mut ctx)
+        .and_then(|()| request::route(&header, &mut ctx))
+        .and_then(|()| security::check(&header, &ctx))
+        .and_then(|()| request::redirect(&header, &ctx).map_or(Ok(()), Err))
+        .err();
+    let mut out = Explanation {
+        url: question.url.to_string(),
+        site: ctx.route.as_ref().map(|route| route.label.as_str().to_owned()),
+        path: ctx.route.as_ref().map(|route| route.path.as_str().to_owned()),
+        rules: ctx
+            .route
+            .as_ref()
+            .and_then(|route| Some(explain::explain(route.policy()?, &ctx.facts(route, &header), AccessMode::Exempt))),
+        cache: None,
+        origin: None,
+        failover: Vec::new(),
+        answer: answer.map(|Answer { status, reason, location, .. }| Own { status, reason, location }),
+    };
+    if out.answer.is_some() {
+        return Ok(out);
+    }
+    if let Some(route) = &ctx.route {
+        let used = lookup::eligible(&header, &ctx, route);
+        out.cache = Some(Cache { used, key: used.then(|| lookup::key_parts(&header, &ctx, route).to_string()) });
+        out.origin = origin(&header, &ctx, route);
+        out.failover = ways_on(&header, &ctx);
+    }
+    Ok(out)
+}
+
+/// The request as the edge would receive it.
+fn header_of(question: &Question) -> pingora::Result<RequestHeader> {
+    let target = question.url.path_and_query().map_or("/", |target| target.as_str());
+    let mut header = RequestHeader::build(question.method.clone(), target.as_bytes(), None)?;
+    if let Some(authority) = question.url.authority() {
+        header.insert_header("Host", authority.as_str())?;
+    }
+    for (name, value) in &question.headers {
+        if name.eq_ignore_ascii_case("host") {
+            header.insert_header("Host", value.as_str())?;
+        } else {
+            header.append_header(name.clone(), value.as_str())?;
+        }
+    }
+    Ok(header)
+}
+
+fn origin(header: &RequestHeader, ctx: &Context, route: &Route) -> Option<Origin> {
+    let (origin, _) = fetch::origin_of(route)?;
+    let servers = match ctx.client.scheme {
+        Scheme::Http => &origin.http,
+        Scheme::Https => &origin.https,
+    };
+    let mut sent = header.clone();
+    fetch::prepare(&mut sent, ctx).ok()?;
+    let host = sent.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Some(Origin {
+        name: origin.name.clone(),
+        servers: servers.iter().flat_map(|servers| &servers.servers).map(ToString::to_string).collect(),
+        target: sent.uri.to_string(),
+        host: host.to_owned(),
+    })
+}
+
+/// Every status that leads elsewhere, neighbours with the same way together.
+fn ways_on(header: &RequestHeader, ctx: &Context) -> Vec<Failover> {
+    let mut ways: Vec<Failover> = Vec::new();
+    for status in FAILURES {
+        let Some(way) = failover::applies(header, ctx, status) else { continue };
+        let (kind, url) = (failover::kind(&way).to_owned(), way.url.to_string());
+        match ways.last_mut() {
+            Some(last) if last.status.1 + 1 == status && last.kind == kind && last.url == url => last.status.1 = status,
+            _ => ways.push(Failover { status: (status, status), kind, url }),
+        }
+    }
+    ways
+}
