@@ -10,14 +10,22 @@ use crate::wait::Span;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Script {
-    paths: BTreeMap<String, OneOrMore>,
+    paths: BTreeMap<String, Answers>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum OneOrMore {
-    More(Vec<Answer>),
-    One(Box<Answer>),
+/// Written as one answer or as a list of them.
+#[derive(Debug, Clone)]
+struct Answers(Vec<Answer>);
+
+impl<'de> Deserialize<'de> for Answers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not an untagged enum: its errors do not say which key is wrong.
+        match serde_yaml::Value::deserialize(deserializer)? {
+            list @ serde_yaml::Value::Sequence(_) => serde_yaml::from_value(list).map(Self),
+            one => serde_yaml::from_value(one).map(|answer| Self(vec![answer])),
+        }
+        .map_err(serde::de::Error::custom)
+    }
 }
 
 impl Script {
@@ -29,17 +37,13 @@ impl Script {
     /// Adds the answers of a path.
     #[must_use]
     pub fn on(mut self, path: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        self.paths.insert(path.to_owned(), OneOrMore::More(answers.into_iter().collect()));
+        self.paths.insert(path.to_owned(), Answers(answers.into_iter().collect()));
         self
     }
 
     /// The answer to the request number `turn` (from 0) for a path.
     pub(super) fn answer(&self, path: &str, turn: usize) -> Answer {
-        let answers = match self.paths.get(path).or_else(|| self.paths.get("*")) {
-            Some(OneOrMore::More(answers)) => answers.as_slice(),
-            Some(OneOrMore::One(answer)) => std::slice::from_ref(&**answer),
-            None => &[],
-        };
+        let answers = self.paths.get(path).or_else(|| self.paths.get("*")).map_or(&[][..], |answers| &answers.0);
         answers.get(turn.min(answers.len().saturating_sub(1))).cloned().unwrap_or_else(|| Answer {
             // Loud on purpose: no test expects this status.
             status: 599,

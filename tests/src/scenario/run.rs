@@ -324,7 +324,7 @@ fn split(url: &str) -> (bool, &str, &str) {
 }
 
 /// Whether an entry has every wanted field with its value; `"*"` is any value, null is none.
-fn covers(entry: &Json, wanted: &Json) -> bool {
+pub(super) fn covers(entry: &Json, wanted: &Json) -> bool {
     match (entry, wanted) {
         (Json::Null, Json::String(any)) if any == "*" => false,
         (_, Json::String(any)) if any == "*" => true,

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use super::{folder, read};
+use super::expect::{Expect, Got};
+use super::run::covers;
+use super::{Scenario, folder, read};
+use crate::wire::Lost;
 
 fn names(folder: &Path, under: &str, into: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -36,4 +40,89 @@ fn every_scenario_can_be_read_and_states_a_law_of_its_own() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn got(status: u16, fields: &[(&str, &str)], body: &str) -> Got {
+    Got {
+        status,
+        fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.as_bytes().to_vec(),
+        cut: None,
+        end: None,
+        took: Duration::from_millis(100),
+    }
+}
+
+#[test]
+fn an_expectation_is_met_by_what_it_says_and_by_nothing_else() {
+    let hit = got(200, &[("Cache-Status", "leeward; hit; ttl=9"), ("Age", "3"), ("Vary", "A"), ("vary", "B")], "hello");
+    let cut = Got { cut: Some("Closed".into()), end: Some(Lost::Closed), ..got(200, &[], "0000") };
+    let cases: &[(&str, &Got, usize)] = &[
+        ("200", &hit, 0),
+        ("404", &hit, 1),
+        ("{ status: { from: 200, to: 299 } }", &hit, 0),
+        ("{ status: { from: 400 } }", &hit, 1),
+        ("{ body: hello, cache: hit }", &hit, 0),
+        ("{ body: hell, cache: stored }", &hit, 2),
+        ("{ body: { has: ell, lacks: x } }", &hit, 0),
+        ("{ body: { has: x } }", &hit, 1),
+        ("{ headers: { age: 3, Vary: 'A, B', Set-Cookie: null } }", &hit, 0),
+        ("{ headers: { age: 4, Vary: A, Cache-Status: null, Via: { present: true } } }", &hit, 4),
+        ("{ headers: { age: { from: 2, to: 3 } } }", &hit, 0),
+        ("{ headers: { age: { from: 4 }, Vary: { to: 3 } } }", &hit, 2),
+        ("{ size: 5 }", &hit, 1),
+        ("{ within: 50ms }", &hit, 1),
+        ("{ after: 200ms }", &hit, 1),
+        ("{ after: 50ms, within: 200ms }", &hit, 0),
+        ("{ incomplete: true }", &hit, 1),
+        ("200", &cut, 1),
+        ("{ status: 200, size: 1000, incomplete: true, closed: true }", &cut, 0),
+        ("{ incomplete: true, closed: false }", &cut, 1),
+        ("{ nothing: true }", &hit, 1),
+    ];
+    for (expect, got, wrong) in cases {
+        let expect: Expect = serde_yaml::from_str(expect).unwrap_or_else(|error| panic!("{expect}: {error}"));
+        let misses = expect.0.misses(Ok(got));
+        assert_eq!(misses.len(), *wrong, "{expect:?} of {got:?}: {misses:#?}");
+    }
+    let nothing: Expect = serde_yaml::from_str("{ nothing: true }").unwrap();
+    let something: Expect = serde_yaml::from_str("200").unwrap();
+    let lost = Lost::Reset;
+    assert_eq!((nothing.0.misses(Err(&lost)).len(), something.0.misses(Err(&lost)).len()), (0, 1));
+}
+
+#[test]
+fn what_no_scenario_can_say_is_an_error_that_names_it() {
+    let cases = [
+        ("steps: [{ aks: GET http://a/ }]", "a step begins with one of"),
+        ("steps: [{ ask: GET http://a/, expect: { stauts: 200 } }]", "stauts"),
+        ("steps: [{ stop: main, start: main }]", "has nothing else in it"),
+        ("steps: [{ wait: 5 }]", "5"),
+        ("steps: [], origins: { main: { bogus: 1 } }", "bogus"),
+        ("steps: [], origins: { main: { /a: { statsu: 1 } } }", "statsu"),
+        ("stpes: []", "stpes"),
+    ];
+    for (text, wanted) in cases {
+        let read: Result<Scenario, _> = serde_yaml::from_str(&format!("{{ law: x, edge: {{}}, {text} }}"));
+        let error = read.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(wanted), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn an_entry_covers_what_is_wanted_of_it() {
+    let entry = serde_json::json!({ "a": 1, "b": { "c": "x", "d": null }, "e": [{ "f": 1, "g": 2 }] });
+    let cases = [
+        (serde_json::json!({}), true),
+        (serde_json::json!({ "a": 1, "b": { "c": "x" } }), true),
+        (serde_json::json!({ "a": 2 }), false),
+        (serde_json::json!({ "b": { "d": null, "z": null } }), true),
+        (serde_json::json!({ "a": "*" }), true),
+        (serde_json::json!({ "z": "*" }), false),
+        (serde_json::json!({ "e": [{ "g": 2 }] }), true),
+        (serde_json::json!({ "e": [{ "g": 2 }, {}] }), false),
+    ];
+    for (wanted, covered) in cases {
+        assert_eq!(covers(&entry, &wanted), covered, "{wanted}");
+    }
 }
