@@ -92,6 +92,7 @@ pub struct Answer {
     /// What happens to the connection afterwards.
     pub then: Ending,
     /// Bytes instead of everything above, except `wait`, `gate` and `then`.
+    #[serde(with = "serde_yaml::with::singleton_map_recursive")]
     pub raw: Option<Vec<Raw>>,
 }
 
