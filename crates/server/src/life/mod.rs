@@ -7,7 +7,7 @@ mod reload;
 mod signals;
 mod stage;
 
-pub use conf::{ConfError, HandOver, server_conf};
+pub use conf::{ConfError, HandOver, server, server_conf};
 pub use drain::Drain;
 pub use endpoints::{Endpoints, Replaceable, StartError, endpoints};
 pub use reload::{Hooks, Reloader, Report, publish};
