@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 /// Says what the hooks know about the request. `/sleep/<ms>` answers later, a request body is counted.
-struct Facts;
+pub struct Facts;
 
 #[async_trait]
 impl ProxyHttp for Facts {

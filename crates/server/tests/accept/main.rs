@@ -3,11 +3,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     unreachable_pub,
     reason = "tests may stop at the first surprise"
 )]
 
 mod edge;
+mod life;
 
 use std::time::{Duration, Instant};
 
