@@ -151,3 +151,35 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
         Service::listen_addresses(&self.service)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_taken_port_is_one_clear_error() {
+        let first = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let taken = first[0].address();
+        let error = bind(&[taken]).unwrap_err();
+        assert_eq!((error.address, error.source.kind()), (taken, io::ErrorKind::AddrInUse));
+        assert!(error.to_string().starts_with(&format!("cannot listen on {taken}: ")), "{error}");
+    }
+
+    #[test]
+    fn clients_can_connect_before_anything_is_served() {
+        let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        assert!(TcpStream::connect(bound[0].address()).is_ok());
+    }
+
+    #[test]
+    fn both_families_can_have_the_same_port() {
+        let port = bind(&["0.0.0.0:0".parse().unwrap()]).unwrap()[0].address().port();
+        let addresses = [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))];
+        match bind(&addresses) {
+            Ok(bound) => assert_eq!(bound.iter().map(Bound::address).collect::<Vec<_>>(), addresses),
+            // a machine without IPv6 cannot show it
+            Err(error) => assert_eq!(error.source.raw_os_error(), Some(97), "{error}"),
+        }
+    }
+}

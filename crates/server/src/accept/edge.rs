@@ -130,19 +130,6 @@ where
         &self.proxy
     }
 
-    /// The listener that owns a local address: the exact one, else the one that listens on every address of its port.
-    fn endpoint(&self, local: SocketAddr) -> Option<(usize, &Endpoint)> {
-        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-        let place = |wanted: &dyn Fn(IpAddr) -> bool| {
-            self.endpoints.iter().enumerate().find(|(_, endpoint)| {
-                let address = endpoint.listener.address;
-                address.port() == local.port() && wanted(address.ip().to_canonical())
-            })
-        };
-        let same_family = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4();
-        place(&|ip| ip == local.ip()).or_else(|| place(&same_family)).or_else(|| place(&|ip| ip.is_unspecified()))
-    }
-
     /// PROXY protocol, the address's limit, TLS; all before `deadline`.
     async fn arrive(
         &self,
@@ -277,7 +264,9 @@ where
         // Plain endpoints hand over the concrete stream. The local address is taken before a PROXY header replaces it.
         let l4: Box<L4> = stream.into_any().downcast().ok()?;
         let local = l4.get_socket_digest()?.local_addr()?.as_inet().copied()?;
-        let Some((index, endpoint)) = self.endpoint(local) else {
+        let addresses = self.endpoints.iter().map(|endpoint| endpoint.listener.address);
+        let found = owner(&addresses, local).and_then(|index| Some((index, self.endpoints.get(index)?)));
+        let Some((index, endpoint)) = found else {
             log::error!("a connection to {local}, where nothing is configured to listen");
             return None;
         };
@@ -294,6 +283,18 @@ where
         // Only this wakes connections that wait for another request; without it they hold the process for their keep-alive.
         self.proxy.http_cleanup().await;
     }
+}
+
+/// The listener that owns a local address: the exact one, else the one that listens on every address of its port and
+/// family, else the one for IPv6 that takes IPv4 too.
+fn owner(listeners: &(impl Iterator<Item = SocketAddr> + Clone), local: SocketAddr) -> Option<usize> {
+    let local = canonical(local);
+    let find = |wanted: &dyn Fn(IpAddr) -> bool| {
+        listeners.clone().position(|listener| listener.port() == local.port() && wanted(listener.ip().to_canonical()))
+    };
+    find(&|ip| ip == local.ip())
+        .or_else(|| find(&|ip| ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4()))
+        .or_else(|| find(&|ip| ip.is_unspecified()))
 }
 
 /// 192.0.2.1 for ::ffff:192.0.2.1, which is what a socket for both families reports.
@@ -326,4 +327,32 @@ fn h2_options() -> H2Options {
         .max_local_error_reset_streams(Some(H2_ERROR_RESETS))
         .max_send_buffer_size(H2_SEND_BUFFER);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_belongs_to_the_closest_listener() {
+        let listeners: Vec<SocketAddr> =
+            ["0.0.0.0:80", "192.0.2.1:80", "[::]:443", "[2001:db8::1]:443", "0.0.0.0:8443", "[::]:8443"]
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect();
+        let cases = [
+            ("192.0.2.1:80", Some(1)),
+            ("192.0.2.2:80", Some(0)),
+            ("[::ffff:192.0.2.1]:80", Some(1)),
+            ("[2001:db8::1]:443", Some(3)),
+            ("[2001:db8::2]:443", Some(2)),
+            ("[::ffff:192.0.2.1]:443", Some(2)),
+            ("192.0.2.1:8443", Some(4)),
+            ("[2001:db8::1]:8443", Some(5)),
+            ("192.0.2.1:81", None),
+        ];
+        for (local, wanted) in cases {
+            assert_eq!(owner(&listeners.iter().copied(), local.parse().unwrap()), wanted, "{local}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod conf;
 mod drain;
 mod endpoints;
+mod open_files;
 mod reload;
 mod signals;
 mod stage;
@@ -10,6 +11,7 @@ mod stage;
 pub use conf::{ConfError, HandOver, server, server_conf};
 pub use drain::Drain;
 pub use endpoints::{Endpoints, Replaceable, StartError, endpoints};
+pub use open_files::raise_open_files;
 pub use reload::{Hooks, Reloader, Report, publish};
 pub use signals::{Handlers, Signals};
 pub use stage::{Now, Stage};
