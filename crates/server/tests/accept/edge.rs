@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Says what the hooks know about the request. `/sleep/<ms>` answers later, a request body is counted.
@@ -188,17 +189,7 @@ impl Edge {
 
     /// A TLS connection that offers one protocol.
     pub async fn tls(&self, stream: TcpStream, name: &'static str, alpn: &str, trust: &Issued) -> TlsStream<TcpStream> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(trust.chain.as_bytes()).unwrap()).unwrap();
-        let mut config =
-            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        connector.connect(ServerName::try_from(name).unwrap(), stream).await.unwrap()
+        connector(alpn, trust).connect(ServerName::try_from(name).unwrap(), stream).await.unwrap()
     }
 
     /// The value of a metric line that starts so.
@@ -212,6 +203,20 @@ impl Edge {
         let listener = self.address(port);
         self.metric(&format!("leeward_connections_refused_total{{listener=\"{listener}\",reason=\"{reason}\"}}"))
     }
+}
+
+/// A TLS client that trusts one certificate, offers one protocol and remembers its sessions.
+pub fn connector(alpn: &str, trust: &Issued) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trust.chain.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Sends one HTTP/1.1 request and reads its answer, head and body.

@@ -13,7 +13,7 @@ mod life;
 
 use std::time::{Duration, Instant};
 
-use edge::{Edge, HEADER, KEEPALIVE, Port, answer, http1, http2, issue, limits_of, names, start};
+use edge::{Edge, HEADER, KEEPALIVE, Port, answer, connector, http1, http2, issue, limits_of, names, start};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -267,6 +267,22 @@ async fn the_next_handshake_sees_swapped_certificates() {
     plain.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     closed(&mut plain).await;
     assert!(eventually(|| edge.metric("leeward_tls_handshakes_total{result=\"failed\"}") == 1).await);
+}
+
+#[tokio::test]
+async fn a_session_resumes_also_after_a_swap() {
+    use rustls::HandshakeKind::{Full, Resumed};
+    let edge = start(Duration::ZERO);
+    let client = connector("http/1.1", &edge.issued);
+    for (what, wanted) in [("first", Full), ("second", Resumed), ("after the swap", Resumed)] {
+        if what == "after the swap" {
+            edge.certificates.swap(names(&[&issue(&["www.one.test"])]));
+        }
+        let name = "www.one.test".try_into().unwrap();
+        let mut tls = client.connect(name, edge.connect(Port::Tls).await).await.unwrap();
+        assert!(http1(&mut tls, "/").await.contains("name=www.one.test"), "{what}");
+        assert_eq!(tls.get_ref().1.handshake_kind(), Some(wanted), "{what}");
+    }
 }
 
 #[tokio::test]
