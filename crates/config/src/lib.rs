@@ -4,7 +4,6 @@
 //! nothing forbids it. It needs no network and no running edge. The steps, a file of this crate each: text to a tree
 //! (`tree`), tree to written types (`read`, `written`), written to ready (`build`, [`ready`]); `report` collects what is wrong.
 
-mod awaited;
 mod build;
 mod diagnostic;
 mod gather;
@@ -21,6 +20,7 @@ pub mod written;
 
 use std::path::{Path, PathBuf};
 
+pub use build::MAX_POLICY;
 pub use diagnostic::{Diagnostic, EXCERPT, Severity};
 pub use gather::{MAX_FILE, MAX_INCLUDES};
 pub use ready::Snapshot;

@@ -68,7 +68,8 @@ fn say(report: &Report, at: &At, error: &str) {
         if let Some(hint) = type_hint(found, expected) {
             added.hint(hint);
         }
-    } else {
+    } else if !report.any_wrong(at) {
+        // Otherwise it may only say that what was just taken out is missing.
         report.error(at, format!("{name}: {error}"));
     }
 }

@@ -25,6 +25,15 @@ pub(crate) enum Step {
     Index(usize),
 }
 
+impl From<leeward_rules::Step> for Step {
+    fn from(step: leeward_rules::Step) -> Self {
+        match step {
+            leeward_rules::Step::Key(key) => Self::Key(key),
+            leeward_rules::Step::Index(index) => Self::Index(index),
+        }
+    }
+}
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {

@@ -54,11 +54,10 @@ const KEYS: &[(&str, When)] = &[
 ];
 
 /// Matches of the policy language.
-pub(crate) const MATCHES: &[&str] = &["geography"];
+const MATCHES: &[&str] = &["geography"];
 
 /// Behaviours of the policy language.
-pub(crate) const BEHAVIORS: &[&str] =
-    &["token-auth", "geo-blacklist", "geo-whitelist", "origin-failover", "content-compression"];
+const BEHAVIORS: &[&str] = &["token-auth", "geo-blacklist", "geo-whitelist", "origin-failover", "content-compression"];
 
 impl When {
     fn holds(&self, value: &Value) -> bool {
@@ -120,4 +119,20 @@ fn say(report: &Report, at: &At, value: &Value) {
         _ => String::new(),
     };
     report.error_at_key(at, format!("`{}{value}` is not supported yet", keys.join(".")));
+}
+
+/// Reports every match and behaviour of a policy that is not supported yet.
+pub(crate) fn names(report: &Report, root: &At, policy: &Value) {
+    let rules = policy.get("rules").and_then(Value::as_array).into_iter().flatten();
+    for (i, rule) in rules.enumerate() {
+        for (list, what, names) in [("matches", "match", MATCHES), ("behaviors", "behavior", BEHAVIORS)] {
+            let entries = rule.get(list).and_then(Value::as_array).into_iter().flatten();
+            for (j, entry) in entries.enumerate() {
+                if let Some(name) = entry.get("name").and_then(Value::as_str).filter(|name| names.contains(name)) {
+                    let at = root.key("rules").index(i).key(list).index(j).key("name");
+                    report.error(&at, format!("the {what} `{name}` is not supported yet"));
+                }
+            }
+        }
+    }
 }

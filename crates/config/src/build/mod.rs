@@ -4,11 +4,14 @@ mod cache;
 mod names;
 mod origins;
 mod policies;
+mod policy_origins;
 mod server;
 mod sites;
 mod tls;
 
 use std::collections::HashMap;
+
+pub use policies::MAX_POLICY;
 
 use crate::gather::Gathered;
 use crate::ready::{Platform, Snapshot};

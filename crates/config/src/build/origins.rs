@@ -8,7 +8,7 @@ use super::server::not_zero;
 use super::sites::Hosts;
 use super::{names, tls};
 use crate::gather::{Found, Gathered};
-use crate::ready::{Balance, Origin, OriginServer, OriginTls, Platform, Servers, Timeouts};
+use crate::ready::{Origin, OriginServer, OriginTls, Platform, Servers, Timeouts};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -24,24 +24,9 @@ const MAX_DIRECTORY: usize = 64;
 pub(super) struct Origins {
     pub(super) all: Vec<Arc<Origin>>,
     by_directory: HashMap<(Platform, String), Arc<Origin>>,
-    by_server: HashMap<String, Arc<Origin>>,
-    by_domain: HashMap<PolicyOrigin, Arc<Origin>>,
-}
-
-/// How a policy's `origin` behaviour names an origin.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct PolicyOrigin {
-    pub(super) domain: String,
-    pub(super) scheme: Scheme,
-    pub(super) port: Option<u16>,
-}
-
-/// `originScheme`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Scheme {
-    Http,
-    Https,
-    Match,
+    pub(super) by_server: HashMap<String, Arc<Origin>>,
+    /// Those that only policies name, by their keys and timeouts.
+    pub(super) by_policy: HashMap<(u64, Timeouts), Arc<Origin>>,
 }
 
 pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts) -> Origins {
@@ -106,68 +91,6 @@ impl Origins {
     /// Every directory, for suggestions.
     pub(super) fn directories(&self) -> impl Iterator<Item = &str> {
         self.all.iter().filter_map(|origin| origin.directory.as_deref())
-    }
-
-    /// The origin a policy means: one with such a server, the site's own first, or a new one with defaults.
-    pub(super) fn of_policy(&mut self, wanted: &PolicyOrigin, own: Option<&Arc<Origin>>) -> Arc<Origin> {
-        let has = |origin: &Arc<Origin>| {
-            [&origin.http, &origin.https]
-                .into_iter()
-                .flatten()
-                .any(|list| list.servers.iter().any(|s| s.host == wanted.domain))
-        };
-        let configured = own.filter(|own| has(own)).or_else(|| self.by_server.get(&wanted.domain));
-        if let Some(origin) = configured
-            && wanted.scheme == Scheme::Match
-            && wanted.port.is_none()
-        {
-            return Arc::clone(origin);
-        }
-        if let Some(origin) = self.by_domain.get(wanted) {
-            return Arc::clone(origin);
-        }
-        let origin = Arc::new(named_by_policy(wanted, configured));
-        self.by_domain.insert(wanted.clone(), Arc::clone(&origin));
-        self.all.push(Arc::clone(&origin));
-        origin
-    }
-}
-
-/// An origin that only a policy names; timeouts and TLS are those of the configured origin with such a server, if there is one.
-fn named_by_policy(wanted: &PolicyOrigin, like: Option<&Arc<Origin>>) -> Origin {
-    let servers = |tls: bool| {
-        let port = wanted.port.unwrap_or(if tls { 443 } else { 80 });
-        Some(Servers {
-            servers: vec![OriginServer { tls, host: wanted.domain.clone(), port }],
-            balance: Balance::default(),
-        })
-    };
-    let tls = like.map_or_else(|| OriginTls { verify: true, sni: None, ca: Vec::new() }, |like| like.tls.clone());
-    keyed(Origin {
-        name: wanted.name(),
-        directory: None,
-        platform: like.map_or_else(Platform::default, |like| like.platform),
-        http: servers(wanted.scheme == Scheme::Https),
-        https: servers(wanted.scheme != Scheme::Http),
-        host_header: like.and_then(|like| like.host_header.clone()),
-        timeouts: like.map_or_else(Timeouts::default, |like| like.timeouts.clone()),
-        group_key: 0,
-        tls,
-    })
-}
-
-impl PolicyOrigin {
-    /// For logs and metrics: the domain, and what a rule changed of it.
-    fn name(&self) -> String {
-        let scheme = match self.scheme {
-            Scheme::Http => "http://",
-            Scheme::Https => "https://",
-            Scheme::Match => "",
-        };
-        match self.port {
-            Some(port) => format!("{scheme}{}:{port}", self.domain),
-            None => format!("{scheme}{}", self.domain),
-        }
     }
 }
 
@@ -253,7 +176,7 @@ fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginT
 
 /// Fills in the key that connections, turns and parsed authorities are kept under: everything that makes the origin what it is, so that
 /// it stays the same over reloads that do not touch the origin, and no two origins share it. Timeouts are not part of it.
-fn keyed(mut origin: Origin) -> Origin {
+pub(super) fn keyed(mut origin: Origin) -> Origin {
     let mut hasher = DefaultHasher::new();
     (&origin.name, origin.platform, &origin.host_header).hash(&mut hasher);
     for list in [&origin.http, &origin.https] {

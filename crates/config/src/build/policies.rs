@@ -1,28 +1,152 @@
-//! The policies of sites.
+//! The policies of sites: read from their files or from the site itself, checked with what only the whole configuration knows, and
+//! given their origins.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use leeward_rules::{Context, Policy, Severity, decide};
+use serde_json::Value;
 
 use super::origins::Origins;
 use super::sites::Hosts;
-use crate::ready::Origin;
+use crate::ready::{Origin, OriginServer, PolicyOrigins};
 use crate::report::{At, Report};
-use crate::written;
+use crate::tree::{Form, Step};
+use crate::{diagnostic, gather, place, unsupported, written};
 
+/// Bytes of a policy file.
+pub const MAX_POLICY: u64 = 1 << 20;
+
+/// A policy as written, and where its root stands.
+#[derive(Clone)]
+struct Document {
+    at: At,
+    value: Arc<Value>,
+    form: leeward_rules::Form,
+    /// Unix seconds.
+    published_at: u64,
+}
+
+/// The policy files that were read, each once however many sites have it. None: it cannot be read.
 #[derive(Default)]
-pub(super) struct Documents {}
+pub(super) struct Documents(HashMap<PathBuf, Option<Document>>);
 
-#[allow(clippy::too_many_arguments)]
+/// What a policy is checked and compiled against.
+pub(super) struct Surroundings<'a> {
+    pub(super) report: &'a Report,
+    pub(super) hosts: &'a Hosts,
+    /// The site's host.
+    pub(super) host: &'a str,
+    /// The site's own origin.
+    pub(super) own: Option<&'a Arc<Origin>>,
+}
+
+/// The policy of a site, empty if it has none or a wrong one, and the origins that it names.
 pub(super) fn of_site(
-    _report: &Report,
-    _documents: &mut Documents,
-    _at: &At,
-    _written: &written::Site,
-    _host: &str,
-    _own: Option<&Arc<Origin>>,
-    hosts: &Hosts,
-    _origins: &mut Origins,
-) -> (crate::awaited::Policy, HashMap<String, Arc<Origin>>) {
-    let _ = hosts.known("");
-    (crate::awaited::Policy::empty(), HashMap::new())
+    around: &Surroundings<'_>,
+    documents: &mut Documents,
+    at: &At,
+    site: &written::Site,
+    origins: &mut Origins,
+) -> (Policy, PolicyOrigins) {
+    let document = match (&site.policy, &site.rules) {
+        (Some(name), _) => documents.file(around.report, &at.key("policy"), name),
+        (None, Some(rules)) => Some(inline(around.report, at, rules)),
+        (None, None) => None,
+    };
+    document
+        .and_then(|document| compile(around, &document, origins))
+        .unwrap_or_else(|| (Policy::empty(), PolicyOrigins::default()))
+}
+
+impl Documents {
+    fn file(&mut self, report: &Report, named: &At, name: &str) -> Option<Document> {
+        let path = report.resolve(named.file, name);
+        if let Some(known) = self.0.get(&path) {
+            return known.clone();
+        }
+        let read = gather::document(report, &path, Some(named), MAX_POLICY).map(|(file, value)| Document {
+            at: report.root(file),
+            value: Arc::new(value),
+            form: form(&path),
+            published_at: published_at(&path),
+        });
+        if let Some(document) = &read {
+            unsupported::names(report, &document.at, &document.value);
+        }
+        self.0.insert(path, read.clone());
+        read
+    }
+}
+
+/// The `rules` of a site as a document of their own: the site stands for its root.
+fn inline(report: &Report, site: &At, rules: &[Value]) -> Document {
+    let file = report.path(site.file);
+    let value = serde_json::json!({ "rules": rules });
+    unsupported::names(report, site, &value);
+    Document { at: site.clone(), value: Arc::new(value), form: form(&file), published_at: published_at(&file) }
+}
+
+fn form(path: &Path) -> leeward_rules::Form {
+    match Form::of(path) {
+        Form::Json => leeward_rules::Form::Json,
+        Form::Yaml => leeward_rules::Form::Yaml,
+    }
+}
+
+/// A policy takes effect when its file was written, not when a process starts: `content-refresh` is measured against it.
+fn published_at(path: &Path) -> u64 {
+    let modified = std::fs::metadata(path).and_then(|about| about.modified()).ok();
+    modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
+}
+
+fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins) -> Option<(Policy, PolicyOrigins)> {
+    let property_hosts = [around.host.to_owned()];
+    let context = Context {
+        property_hosts: &property_hosts,
+        known_host: &|host| around.hosts.known(host),
+        has_default_origin: around.own.is_some(),
+        published_at: document.published_at,
+    };
+    let (written, problems) = leeward_rules::read(&document.value, document.form, &context);
+    for problem in problems {
+        let at = problem.path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
+        let part = if problem.message.starts_with("unknown key") || problem.message.starts_with("unknown param") {
+            place::Part::Key
+        } else {
+            place::Part::Value
+        };
+        let severity = match problem.severity {
+            Severity::Error => diagnostic::Severity::Error,
+            Severity::Warning => diagnostic::Severity::Warning,
+        };
+        let added = around.report.add(&at, part, severity, problem.message);
+        if let Some(hint) = problem.hint {
+            added.hint(hint);
+        }
+    }
+    let policy = Policy::compile(&written?, &context);
+    let named = name_origins(around, document, &policy, origins);
+    Some((policy, named))
+}
+
+/// Finds or makes the origin of every `origin` behaviour.
+fn name_origins(
+    around: &Surroundings<'_>,
+    document: &Document,
+    policy: &Policy,
+    origins: &mut Origins,
+) -> PolicyOrigins {
+    let mut named = PolicyOrigins::default();
+    for (choice, path) in policy.origins() {
+        let at = path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
+        let at = at.key("params").key("originDomain");
+        let port = choice.port.unwrap_or(if choice.scheme == decide::OriginScheme::Https { 443 } else { 80 });
+        let server = OriginServer { tls: false, host: choice.domain.to_owned(), port };
+        around.hosts.refuse_loop(around.report, &at, &server);
+        named.insert(&choice, origins.of_policy(&choice, around.own));
+    }
+    named
 }

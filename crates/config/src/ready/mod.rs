@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use origins::{Balance, Origin, OriginServer, OriginTls, Servers, Timeouts};
-pub use sites::{Site, Sites};
+pub use sites::{PolicyOrigins, Site, Sites};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
 #[derive(Debug)]

@@ -73,7 +73,7 @@ pub enum Balance {
 }
 
 /// Timeouts towards an origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// TCP and TLS.
     pub connect: Duration,
@@ -104,4 +104,10 @@ pub struct OriginTls {
     pub sni: Option<String>,
     /// DER certificates of the own CA, parsed when the configuration was checked; empty: the system's.
     pub ca: Vec<Vec<u8>>,
+}
+
+impl Default for OriginTls {
+    fn default() -> Self {
+        Self { verify: true, sni: None, ca: Vec::new() }
+    }
 }

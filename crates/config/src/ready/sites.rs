@@ -1,7 +1,10 @@
 //! Ready: sites, found by host.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use leeward_rules::decide::{OriginChoice, OriginScheme};
 
 use super::{Origin, QueryString};
 
@@ -57,9 +60,40 @@ pub struct Site {
     /// Prefix on the origin, without a trailing slash; empty: none.
     pub path: String,
     /// The compiled policy; empty when the site has none.
-    pub policy: crate::awaited::Policy,
+    pub policy: leeward_rules::Policy,
     /// Query mode where the policy sets none.
     pub query_string: QueryString,
-    /// Origins that the policy names by `originDomain`, lower case.
-    pub policy_origins: HashMap<String, Arc<Origin>>,
+    /// Origins that the policy names by `originDomain`.
+    pub policy_origins: PolicyOrigins,
+}
+
+/// The origins that a policy names, by domain, scheme and port.
+#[derive(Debug, Default)]
+pub struct PolicyOrigins(HashMap<String, Arc<Origin>, foldhash::fast::RandomState>);
+
+impl PolicyOrigins {
+    /// The origin that an `origin` behaviour of this policy means.
+    #[must_use]
+    pub fn get(&self, choice: &OriginChoice<'_>) -> Option<&Arc<Origin>> {
+        self.0.get(Self::name(choice).as_ref())
+    }
+
+    pub(crate) fn insert(&mut self, choice: &OriginChoice<'_>, origin: Arc<Origin>) {
+        self.0.insert(Self::name(choice).into_owned(), origin);
+    }
+
+    /// The domain, and what the behaviour says of scheme and port: also the name of an origin that only a policy names.
+    #[must_use]
+    pub fn name<'c>(choice: &OriginChoice<'c>) -> Cow<'c, str> {
+        let scheme = match choice.scheme {
+            OriginScheme::Http => "http://",
+            OriginScheme::Https => "https://",
+            OriginScheme::Match => "",
+        };
+        match choice.port {
+            None if scheme.is_empty() => Cow::Borrowed(choice.domain),
+            None => Cow::Owned(format!("{scheme}{}", choice.domain)),
+            Some(port) => Cow::Owned(format!("{scheme}{}:{port}", choice.domain)),
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub struct Site {
     /// File with a policy: the documented JSON, or the same in YAML.
     pub policy: Option<String>,
     /// The rules of a policy, written here.
+    #[schemars(with = "Option<Vec<leeward_rules::written::Rule>>")]
     pub rules: Option<Vec<serde_json::Value>>,
     /// What the query string is to the cache; absent: `unique` with a policy, `cache.query_string` without.
     pub query_string: Option<QueryString>,

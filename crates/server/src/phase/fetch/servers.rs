@@ -20,7 +20,7 @@ use crate::proxy::Leeward;
 /// The origin a request goes to, and the rule that names it: the policy's `origin`, else the site's own.
 pub(crate) fn origin_of(route: &Route) -> Option<(&Arc<Origin>, Option<OriginChoice<'_>>)> {
     let choice = route.rules().and_then(|(policy, effective)| decide::origin(policy, effective));
-    let named = choice.as_ref().and_then(|choice| route.site.as_ref()?.policy_origins.get(choice.domain));
+    let named = choice.as_ref().and_then(|choice| route.site.as_ref()?.policy_origins.get(choice));
     named.or(route.origin.as_ref()).map(|origin| (origin, choice))
 }
 
