@@ -11,4 +11,4 @@ pub mod range;
 mod store;
 pub mod vary;
 
-pub use store::{Options, Stats, Store};
+pub use store::{Options, Stats, Store, is_passing};

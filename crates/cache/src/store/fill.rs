@@ -22,6 +22,10 @@ use super::entry::{Body, Head, Identity};
 /// Bytes of one stored chunk: what a hit hands out at once.
 pub(super) const CHUNK: usize = 128 * 1024;
 
+/// Bytes that a leader far behind in an object that is not kept gets at once. The framework reads from the origin several times
+/// for each time it writes to the client, so a leader that gets a chunk each time would never catch up.
+const LEAP: u64 = 2 * 1024 * 1024;
+
 /// An error to readers whose fill ended early.
 pub(super) const FILL_FAILED: ErrorType = ErrorType::Custom("CacheFillFailed");
 
@@ -50,6 +54,8 @@ pub(super) struct Fill {
     progress: watch::Sender<Progress>,
     /// New lookups may join.
     listed: AtomicBool,
+    /// The body goes through a window and is not kept.
+    passing: AtomicBool,
     /// Where the reader of the request that fills has got to; [`GONE`] when it reads no more.
     leader: AtomicU64,
     /// Where the other readers have got to.
@@ -112,6 +118,15 @@ impl Pieces {
         }
     }
 
+    /// All bytes from `offset` to `end` in one piece; `None` when some are gone.
+    fn run(&self, offset: u64, end: u64) -> Option<Bytes> {
+        let mut run = BytesMut::with_capacity(usize::try_from(end - offset).ok()?);
+        while offset + (run.len() as u64) < end {
+            run.extend_from_slice(&self.at(offset + run.len() as u64, end)?);
+        }
+        Some(run.freeze())
+    }
+
     /// Bytes from `offset` on, at least one and at most up to `end`; `None` when they are gone or not there yet.
     fn at(&self, offset: u64, end: u64) -> Option<Bytes> {
         if let Some((start, last)) = &self.last
@@ -155,6 +170,7 @@ impl Fill {
             pieces: Mutex::default(),
             progress,
             listed: AtomicBool::new(listed),
+            passing: AtomicBool::new(!listed),
             leader: AtomicU64::new(GONE),
             followers: Mutex::default(),
         }
@@ -171,6 +187,16 @@ impl Fill {
     /// Ends new joins. The object is not kept: whoever reads already goes on.
     pub(super) fn unlist(&self) {
         self.listed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn passing(&self) -> bool {
+        self.passing.load(Ordering::Acquire)
+    }
+
+    /// From here on a window of the body is held, for those who read already.
+    pub(super) fn pass(&self) {
+        self.passing.store(true, Ordering::Release);
+        self.unlist();
     }
 
     pub(super) fn append(&self, data: Bytes) {
@@ -278,6 +304,10 @@ impl Reader {
         self.fill.generation
     }
 
+    pub(super) fn passing(&self) -> bool {
+        self.fill.passing()
+    }
+
     /// Seeking is possible where the length is known: the bytes come when they have arrived.
     pub(super) fn can_seek(&self) -> bool {
         self.fill.head.declared_length().is_some()
@@ -305,7 +335,7 @@ impl Reader {
                 return Ok(None);
             }
             if self.position < written {
-                let Some(bytes) = self.fill.pieces().at(self.position, self.end.min(written)) else {
+                let Some(bytes) = self.next(self.end.min(written)) else {
                     self.leave();
                     return Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept");
                 };
@@ -321,6 +351,12 @@ impl Reader {
                 return Error::e_explain(FILL_FAILED, "the fill is gone");
             }
         }
+    }
+
+    fn next(&self, end: u64) -> Option<Bytes> {
+        let pieces = self.fill.pieces();
+        let leaps = self.shown.is_none() && self.fill.passing() && end - self.position > 2 * CHUNK as u64;
+        if leaps { pieces.run(self.position, end.min(self.position + LEAP)) } else { pieces.at(self.position, end) }
     }
 
     fn note_position(&self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::{Error, ErrorType, Result};
-use pingora_cache::storage::HandleHit;
+use pingora_cache::storage::{HandleHit, HitHandler};
 use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheEntryId, CacheKey, Storage};
 
@@ -113,4 +113,13 @@ impl HandleHit for Follow {
     fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
         self
     }
+}
+
+/// Whether a reader of a miss reads an object that outgrew what is kept.
+///
+/// Such a body is held in a window only, so the client and the origin should go at one pace again: the server then calls
+/// `Session::set_proxy_tasks_enabled(false)`, from `response_body_filter`, where nothing is pending.
+#[must_use]
+pub fn is_passing(reader: &HitHandler) -> bool {
+    reader.as_any().downcast_ref::<Follow>().is_some_and(|follow| follow.0.passing())
 }

@@ -25,6 +25,7 @@ use pingora_cache::{CacheEntryId, CacheEntryKey, CacheKey, CacheMeta};
 
 use entry::{Entry, Head, Identity, Place};
 use fill::{Fill, Reader, Role};
+pub use hit::is_passing;
 use hit::{Complete, Follow};
 use shard::{Shard, Step};
 use write::Writer;

@@ -20,9 +20,12 @@ const WINDOW: u64 = 1024 * 1024;
 /// Bytes behind which a reader of an object that is not kept is given up, or as many as were there when it became clear.
 const WIDEST: u64 = 8 * WINDOW;
 
-/// Pause before the next read from the origin while the leader is a whole [`WIDEST`] behind. The leader writes to its client in
+/// Pause before the next reads from the origin while the leader is a whole [`WIDEST`] behind. The leader writes to its client in
 /// the task that also reads from the origin, so this side may pause, but never wait for it.
-const PACE: Duration = Duration::from_secs(1);
+const PACE: Duration = Duration::from_secs(4);
+
+/// Bytes for each pause: the framework hands over a few pieces at a time, and a pause for each would keep it from the client.
+const BYTES_PER_PAUSE: u64 = 256 * 1024;
 
 /// How long a leader may stand still in an object that is not kept before it counts as gone.
 const STANDSTILL: Duration = Duration::from_secs(60);
@@ -36,18 +39,18 @@ pub(super) struct Writer {
     declared: Option<u64>,
     written: u64,
     charged: u64,
-    /// The body goes through a window and is not kept.
-    passing: bool,
     /// Bytes of the body that are held at most while it passes.
     widest: u64,
+    /// Where the leader was when it moved last, and when that was.
     leader_moved: (u64, Instant),
+    /// Bytes written at the last pause.
+    paused: u64,
     finished: bool,
 }
 
 impl Writer {
     pub(super) fn new(store: &'static Store, place: Place, fill: Arc<Fill>) -> Self {
         let declared = fill.head.declared_length();
-        let passing = !fill.listed();
         let tag = fill.generation.to_be_bytes();
         let leader_moved = (0, Instant::now());
         Self {
@@ -58,18 +61,17 @@ impl Writer {
             declared,
             written: 0,
             charged: 0,
-            passing,
             widest: WIDEST,
             leader_moved,
+            paused: 0,
             finished: false,
         }
     }
 
     /// The object outgrew what may be kept: from here on only those who read already get it.
     fn pass(&mut self) {
-        self.passing = true;
         self.widest = WIDEST.max(self.written);
-        self.fill.unlist();
+        self.fill.pass();
         self.leader_moved = (self.fill.leader().unwrap_or(0), Instant::now());
     }
 
@@ -90,7 +92,8 @@ impl Writer {
         let behind = self.written.saturating_sub(leader.unwrap_or(self.written));
         let held = self.fill.keep_from(oldest);
         self.store.recharge(&mut self.charged, held);
-        if behind > WINDOW {
+        if behind > WINDOW && self.written - self.paused >= BYTES_PER_PAUSE {
+            self.paused = self.written;
             sleep(pause(behind)).await;
         }
         Ok(())
@@ -123,7 +126,7 @@ impl HandleMiss for Writer {
             self.fail();
             return Error::e_explain(FILL_FAILED, "the body is longer than its Content-Length");
         }
-        if !self.passing {
+        if !self.fill.passing() {
             let fits = self.written <= self.store.max_object() && self.store.charge(length);
             if fits {
                 self.charged += length;
@@ -133,11 +136,11 @@ impl HandleMiss for Writer {
         }
         // In pieces, so that the window moves while a large buffer is taken in.
         let mut data = data;
-        while self.passing && data.len() > CHUNK {
+        while self.fill.passing() && data.len() > CHUNK {
             self.fill.append(data.split_to(CHUNK));
         }
         self.fill.append(data);
-        if self.passing { self.narrow().await } else { Ok(()) }
+        if self.fill.passing() { self.narrow().await } else { Ok(()) }
     }
 
     async fn finish(mut self: Box<Self>) -> Result<MissFinishType> {
@@ -146,7 +149,7 @@ impl HandleMiss for Writer {
             return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
         }
         self.finished = true;
-        let body = if self.passing || !self.fill.listed() { None } else { self.fill.body() };
+        let body = if self.fill.passing() || !self.fill.listed() { None } else { self.fill.body() };
         match body {
             Some(body) => {
                 let entry = Entry {
