@@ -1,14 +1,12 @@
 //! What the edge answers by itself. Every refusal, redirect and error is one [`Answer`], written in one place.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use leeward_telemetry::Reason;
 use leeward_telemetry::status_fields::{self, NAME};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
-static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// Methods named in a 405.
 const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// Seconds a client is asked to wait when no origin can be reached.
@@ -54,18 +52,18 @@ impl Answer {
         }
         let body = self.body();
         let mut header = ResponseHeader::build(self.status, Some(8))?;
-        header.insert_header(SERVER, NAME)?;
-        header.insert_header(CACHE_CONTROL, "no-store")?;
-        header.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
+        header.insert_header("Server", NAME)?;
+        header.insert_header("Cache-Control", "no-store")?;
+        header.insert_header("Content-Type", "text/plain; charset=utf-8")?;
         header.set_content_length(body.len())?;
         if let Some(location) = &self.location {
-            header.insert_header(LOCATION, location.as_str())?;
+            header.insert_header("Location", location.as_str())?;
         } else if let Some(value) = status_fields::proxy_status(self.reason) {
-            header.insert_header(&PROXY_STATUS, value)?;
+            header.insert_header("Proxy-Status", value)?;
         }
         match self.status {
-            405 => header.insert_header(ALLOW, SERVED)?,
-            503 => header.insert_header(RETRY_AFTER, WAIT)?,
+            405 => header.insert_header("Allow", SERVED)?,
+            503 => header.insert_header("Retry-After", WAIT)?,
             _ => {}
         }
         let header_only = session.req_header().method == Method::HEAD;

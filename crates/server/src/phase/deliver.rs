@@ -1,6 +1,5 @@
 //! The last phase before the wire: what the client sees of an answer.
 
-use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, VIA};
 use http::{HeaderName, HeaderValue};
 use leeward_rules::decide::{self, Downstream, EditOp, HeaderEdit};
 use leeward_telemetry::CacheState;
@@ -11,9 +10,6 @@ use pingora_proxy::Session;
 
 use crate::accept;
 use crate::context::Context;
-
-static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
 /// Finishes a response head: status fields, downstream caching, the rules' edits.
 ///
@@ -42,8 +38,8 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
         fwd_status: ctx.lookup.fwd_status.filter(|fwd| *fwd != status && *fwd != 304),
         collapsed: ctx.lookup.collapsed,
     };
-    response.append_header(&CACHE_STATUS, cache_status.value())?;
-    response.append_header(VIA, HeaderValue::from_static("1.1 leeward"))?;
+    response.append_header("Cache-Status", cache_status.value())?;
+    response.append_header("Via", HeaderValue::from_static("1.1 leeward"))?;
     debug_assert_eq!(NAME, "leeward");
     let Some(deliver) = ctx.route.as_ref().and_then(|route| route.rules()).map(|(p, e)| decide::deliver(p, e)) else {
         return Ok(());
@@ -53,8 +49,8 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
             Downstream::NoStore => "no-store",
             Downstream::NoCache => "no-cache",
         };
-        response.insert_header(CACHE_CONTROL, value)?;
-        for name in [&EXPIRES, &PRAGMA, &SURROGATE_CONTROL] {
+        response.insert_header("Cache-Control", value)?;
+        for name in ["expires", "pragma", "surrogate-control"] {
             response.remove_header(name);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use http::header::{HOST, VIA};
 use http::{HeaderName, HeaderValue, Uri};
 use leeward_rules::decide::{self, HostHeader};
 use leeward_telemetry::status_fields::NAME;
@@ -13,11 +12,6 @@ use super::servers::origin_of;
 use crate::context::{Context, Route};
 use crate::phase::deliver::apply_edits;
 use crate::phase::lookup::normal_authority;
-
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static X_HOST: HeaderName = HeaderName::from_static("x-host");
-static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
 static UNTRUSTED: [HeaderName; 9] = [
@@ -44,15 +38,15 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     });
     let path = fetch.as_ref().and_then(|fetch| fetch.path.as_deref()).unwrap_or(&route.origin_path);
     request.set_uri(target(path, client_view.uri.query())?);
-    request.insert_header(HOST, host_for(route, ctx))?;
+    request.insert_header("Host", host_for(route, ctx))?;
     for name in &UNTRUSTED {
         request.remove_header(name);
     }
-    request.insert_header(&X_FORWARDED_FOR, address(ctx.client.address))?;
-    request.insert_header(&X_FORWARDED_PROTO, ctx.client.scheme.as_str())?;
-    request.insert_header(&X_HOST, normal_authority(route, ctx.client.scheme))?;
-    append(request, &VIA, &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
-    append(request, &CDN_LOOP, NAME)?;
+    request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
+    request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
+    request.insert_header("X-Host", normal_authority(route, ctx.client.scheme))?;
+    append(request, "Via", &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
+    append(request, "CDN-Loop", NAME)?;
     if let Some(fetch) = &fetch {
         apply_edits(request, &fetch.headers)?;
     }
@@ -83,7 +77,7 @@ fn address(ip: IpAddr) -> String {
 }
 
 /// Adds a member to a list field, behind what the client sent.
-fn append(request: &mut RequestHeader, name: &HeaderName, member: &str) -> pingora::Result<()> {
+fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> pingora::Result<()> {
     let old: Vec<&str> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     let value = if old.is_empty() { member.to_owned() } else { format!("{}, {member}", old.join(", ")) };
     let value = HeaderValue::try_from(value)
