@@ -120,18 +120,21 @@ fn the_schema_is_the_one_in_conf() {
     let output = leeward(&root(), &["schema"]);
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let kept = std::fs::read_to_string(root().join("conf/leeward.schema.json")).unwrap();
-    assert_eq!(printed, serde_json::from_str::<serde_json::Value>(&kept).unwrap(), "run `leeward schema > conf/leeward.schema.json`");
+    assert_eq!(
+        printed,
+        serde_json::from_str::<serde_json::Value>(&kept).unwrap(),
+        "run `leeward schema > conf/leeward.schema.json`"
+    );
 }
 
 #[test]
 fn every_shipped_configuration_is_accepted() {
     let mut seen = 0;
-    for place in ["conf", "conf/examples", "docker"] {
+    for place in ["conf", "conf/examples"] {
         for entry in std::fs::read_dir(root().join(place)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            let ours = path.extension().is_some_and(|extension| extension == "yaml") && name != "compose.yaml";
-            if !ours {
+            if !name.ends_with(".yaml") {
                 continue;
             }
             let output = leeward(&root(), &["check", path.to_str().unwrap()]);
@@ -140,4 +143,14 @@ fn every_shipped_configuration_is_accepted() {
         }
     }
     assert!(seen > 3, "only {seen} configurations");
+}
+
+#[test]
+fn the_configuration_of_the_container_setup_is_accepted_once_its_secret_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    std::fs::write(folder.path().join("secrets/admin-token"), "of the test\n").unwrap();
+    std::fs::copy(root().join("docker/leeward.yaml"), folder.path().join("leeward.yaml")).unwrap();
+    let output = leeward(folder.path(), &["check"]);
+    assert!(output.status.success(), "{}", text(&output));
 }

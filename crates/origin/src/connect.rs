@@ -33,9 +33,9 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// The peer for one attempt that must have its response head within `left`.
+    /// The peer for one attempt that must have its response head within `left`; `host_sent` is the request's `Host`.
     #[must_use]
-    pub fn peer(&self, origin: &Origin, target: &Target, left: Duration) -> HttpPeer {
+    pub fn peer(&self, origin: &Origin, target: &Target, host_sent: &str, left: Duration) -> HttpPeer {
         let mut options = PeerOptions::new();
         let connect = origin.timeouts.connect.min(left);
         options.connection_timeout = Some(connect);
@@ -53,7 +53,7 @@ impl Connector {
         HttpPeer {
             _address: SocketAddr::Inet(target.address),
             scheme: if target.server.tls { Scheme::HTTPS } else { Scheme::HTTP },
-            sni: server_name(origin, target),
+            sni: server_name(origin, target, host_sent),
             proxy: None,
             client_cert_key: None,
             group_key: origin.group_key,
@@ -83,14 +83,17 @@ impl Connector {
     }
 }
 
-/// The name sent in the handshake and verified: configured, else the configured Host, else the server's own. Never empty:
-/// an empty name fails every handshake, even without verification.
-fn server_name(origin: &Origin, target: &Target) -> String {
+/// The name sent in the handshake and verified: configured, else the configured Host, else the server's own name; for a
+/// server that is written as an address, the Host sent. Never empty: an empty name fails every handshake, even without
+/// verification.
+fn server_name(origin: &Origin, target: &Target, host_sent: &str) -> String {
     if !target.server.tls {
         return String::new();
     }
     let named = origin.tls.sni.as_deref().or_else(|| origin.host_header.as_deref().map(without_port));
-    named.unwrap_or(&target.server.host).to_owned()
+    let is_address = target.server.host.parse::<std::net::IpAddr>().is_ok();
+    let own = if is_address && !host_sent.is_empty() { without_port(host_sent) } else { &target.server.host };
+    named.unwrap_or(own).to_owned()
 }
 
 /// `example.com:8443` to `example.com`, `[::1]:80` to `::1`.

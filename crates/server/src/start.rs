@@ -9,7 +9,7 @@ use leeward_origin::attempts::Turns;
 use leeward_origin::{Connector, Resolver};
 use leeward_telemetry::access_log::Target;
 use leeward_telemetry::{AccessLog, Metrics};
-use pingora::server::{RunArgs, Server};
+use pingora::server::RunArgs;
 use pingora::services::background::background_service;
 
 use crate::accept::{self, Counters, Edge, Gate, Limits};
@@ -57,6 +57,9 @@ pub fn run(
     signals: Signals,
     ready: impl FnOnce(&Running),
 ) -> Result<(), StartError> {
+    if let Err(error) = life::raise_open_files(snapshot.server.limits.connections) {
+        log::warn!("the limit of open files stays as it is: {error}");
+    }
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
     let cache = CacheParts::leak(&snapshot.cache);
@@ -68,8 +71,7 @@ pub fn run(
     let running = Running { listeners: bound(&endpoints.sockets), admin: admin_address };
 
     let conf = life::server_conf(snapshot.server.threads, snapshot.server.grace_period, None, None)?;
-    let mut server = Server::new_with_opt_and_conf(None, conf);
-    server.bootstrap();
+    let mut server = life::server(conf, None);
 
     let current = life::publish(snapshot);
     let log = Arc::clone(&access_log);

@@ -41,6 +41,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) host: &'a str,
     /// The site's own origin.
     pub(super) own: Option<&'a Arc<Origin>>,
+    /// Whether the site names an origin, known or not.
+    pub(super) has_origin: bool,
 }
 
 /// The policy of a site, empty if it has none or a wrong one, and the origins that it names.
@@ -107,7 +109,8 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
     let context = Context {
         property_hosts: &property_hosts,
         known_host: &|host| around.hosts.known(host),
-        has_default_origin: around.own.is_some(),
+        // also when it dangles: that is one mistake, and said already
+        has_default_origin: around.has_origin,
         published_at: document.published_at,
     };
     let (written, problems) = leeward_rules::read(&document.value, document.form, &context);

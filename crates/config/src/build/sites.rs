@@ -131,7 +131,8 @@ pub(super) fn sites(
         if own.is_none() && written.origin.is_none() && !has_policy && !report.any_wrong(at) {
             report.missing(at, "origin").hint("the directory of an origin: `origin: photos`");
         }
-        let around = policies::Surroundings { report, hosts, host, own: own.as_ref() };
+        let around =
+            policies::Surroundings { report, hosts, host, own: own.as_ref(), has_origin: written.origin.is_some() };
         let (policy, policy_origins) = policies::of_site(&around, &mut documents, at, written, origins);
         let query_string =
             written.query_string.unwrap_or(if has_policy { QueryString::Unique } else { cache.query_string });

@@ -14,8 +14,11 @@ use tokio::sync::watch;
 
 use crate::life::{Now, Stage};
 
-/// Bytes of a connection's read buffer and of its write buffer.
-const BUFFER: usize = 16 * 1024;
+/// Bytes of a connection's read buffer.
+const READ_BUFFER: usize = 16 * 1024;
+/// Bytes of a connection's write buffer: a small answer leaves in one write with its head. The framework flushes a head with
+/// a length only when this is full or the body ends, so a larger one would hold back what an origin sends slowly.
+const WRITE_BUFFER: usize = 2 * 1024;
 /// Connections that wait for `accept()`; the system lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 
@@ -99,7 +102,7 @@ where
     service.threads = threads;
     for bound in &sockets {
         let endpoint = ListenerConfig::tcp(bound.address.to_string());
-        service.add_listener(endpoint.l4_buffer(L4BufferSettings::new(BUFFER, BUFFER)));
+        service.add_listener(endpoint.l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER)));
     }
     Listening { sockets, drain: None, service }
 }

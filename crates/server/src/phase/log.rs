@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use leeward_rules::Scheme;
 use leeward_telemetry::access_log::{Attempt, Entry, bounded};
 use leeward_telemetry::metrics::{self, NO_SITE};
-use leeward_telemetry::{CacheState, Reason};
+use leeward_telemetry::{CacheState, FailoverTo, Reason};
 use pingora::Error;
 use pingora_proxy::Session;
 
@@ -30,6 +30,9 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
         ctx.error = Some(bounded(&error.to_string()).to_owned());
     }
     let label = ctx.route.as_ref().map_or(NO_SITE, |route| route.label.as_str());
+    if let Some(failover) = ctx.failover.as_ref().filter(|failover| failover.to == FailoverTo::Stale) {
+        edge.metrics.failover(label, failover.to, failover.reason);
+    }
     let request = session.req_header();
     let seconds = ctx.started.elapsed().as_secs_f64();
     let bytes = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);

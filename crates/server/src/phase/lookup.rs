@@ -8,6 +8,8 @@ use leeward_cache::{freshness, key};
 use leeward_config::ready::{Platform, QueryString};
 use leeward_rules::decide::{self, KeyHost};
 use leeward_rules::{Caching, Scheme};
+use leeward_telemetry::FailoverTo;
+use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
@@ -172,7 +174,7 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
 
 /// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error`.
 /// The windows were checked before; `failover_order` puts stale content after the site failover.
-pub(crate) fn may_serve_stale(session: &Session, ctx: &Context, error: Option<&Error>) -> bool {
+pub(crate) fn may_serve_stale(session: &Session, ctx: &mut Context, error: Option<&Error>) -> bool {
     let Some(error) = error else { return !ctx.lookup.must_revalidate };
     if ctx.lookup.must_revalidate || *error.esource() != ErrorSource::Upstream {
         return false;
@@ -181,11 +183,16 @@ pub(crate) fn may_serve_stale(session: &Session, ctx: &Context, error: Option<&E
     if failover::applies(session.req_header(), ctx, failure.status).is_some() {
         return false;
     }
-    match error.etype() {
+    let serve = match error.etype() {
         // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
         ErrorType::HTTPStatus(_) => session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error),
         _ => true,
+    };
+    if serve {
+        let (status, reason) = (failure.status, failure.reason);
+        ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
     }
+    serve
 }
 
 fn seconds_until(time: SystemTime, now: SystemTime) -> i64 {

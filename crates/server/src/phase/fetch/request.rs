@@ -59,7 +59,7 @@ fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
 }
 
 /// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's.
-fn host_for(route: &Route, ctx: &Context) -> String {
+pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
     let own = || normal_authority(route, ctx.client.scheme);
     match origin_of(route) {
         Some((_, Some(choice))) => match choice.host_header {

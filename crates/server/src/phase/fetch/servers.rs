@@ -14,6 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 
+use super::request::host_for;
 use crate::context::{Context, Current, Route};
 use crate::proxy::Leeward;
 
@@ -32,6 +33,7 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
     if ctx.fetch.plan.is_none() {
         ctx.fetch.plan = Some(plan(edge, ctx)?);
     }
+    let host = ctx.route.as_ref().map(|route| host_for(route, ctx)).unwrap_or_default();
     loop {
         let now = Instant::now();
         let Some(plan) = ctx.fetch.plan.as_mut() else {
@@ -39,7 +41,7 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
         };
         match plan.next(now) {
             Ok(Step::Connect(target)) => {
-                let peer = edge.connector.peer(&plan.origin, &target, plan.left(now));
+                let peer = edge.connector.peer(&plan.origin, &target, &host, plan.left(now));
                 ctx.fetch.current = Some(Current { target, started: now });
                 return Ok(Box::new(peer));
             }

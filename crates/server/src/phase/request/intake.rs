@@ -36,10 +36,12 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     ctx.client.scheme = if tls { Scheme::Https } else { Scheme::Http };
     let limits = &ctx.snapshot.server.limits;
-    let draining = accept::connection().is_some_and(|connection| connection.draining());
-    // Pingora has already said `None` while it ends: do not undo that
-    if !draining && session.subrequest_ctx.is_none() {
-        session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
+    // what the client or the version forbids stays forbidden, and while the process ends nothing is kept; an in-process
+    // request has no connection
+    if let Some(connection) = accept::connection()
+        && session.get_keepalive().is_some()
+    {
+        session.set_keepalive(connection.keepalive());
     }
     session.set_read_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.write_timeout));
@@ -99,6 +101,10 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
         return Ok(());
     }
     ctx.client.address = client_address(session, ctx);
+    if let Some(connection) = session.as_http1() {
+        // Pingora repairs some heads while it parses: these must be seen as they were sent
+        strict::check_raw(&connection.get_headers_raw_bytes()).map_err(|refusal| refuse(ctx, refusal))?;
+    }
     check_head(session.req_header(), ctx)
 }
 
@@ -115,13 +121,17 @@ pub(crate) fn check_head(header: &RequestHeader, ctx: &mut Context) -> Result<()
         headers: &header.headers,
     };
     if let Err(refusal) = strict::check(&head, &ctx.snapshot.server.limits) {
-        ctx.error = Some(refusal.detail.to_owned());
-        return Err(Answer::error(refusal.status, refusal.reason).closing());
+        return Err(refuse(ctx, refusal));
     }
     if loops(&header.headers) {
         return Err(Answer::error(508, Reason::Loop));
     }
     Ok(())
+}
+
+fn refuse(ctx: &mut Context, refusal: strict::Refusal) -> Answer {
+    ctx.error = Some(refusal.detail.to_owned());
+    Answer::error(refusal.status, refusal.reason).closing()
 }
 
 fn client_address(session: &Session, ctx: &Context) -> IpAddr {

@@ -52,6 +52,37 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks the bytes of an HTTP/1 head for what the parser repairs before anyone can see it: a request line of more than
+/// three words, both lengths (it drops one), folded lines, and lines that end without a carriage return.
+///
+/// # Errors
+/// The first rule broken.
+pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
+    let mut lines = head.split(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let first = first.strip_suffix(b"\r").ok_or(malformed("line without a carriage return"))?;
+    if first.iter().filter(|&&byte| byte == b' ').count() != 2 || first.iter().any(|&byte| is_control(byte)) {
+        return Err(malformed("request line is not three words"));
+    }
+    if first.contains(&b'#') {
+        return Err(malformed("fragment in the target"));
+    }
+    let (mut length, mut coding) = (false, false);
+    for line in lines.filter(|line| !line.is_empty()) {
+        let line = line.strip_suffix(b"\r").ok_or(malformed("line without a carriage return"))?;
+        if line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t') {
+            return Err(malformed("folded line"));
+        }
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        length |= name.eq_ignore_ascii_case(b"content-length");
+        coding |= name.eq_ignore_ascii_case(b"transfer-encoding");
+    }
+    if length && coding {
+        return Err(malformed("Content-Length with Transfer-Encoding"));
+    }
+    Ok(())
+}
+
 fn sizes(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     let too_large = |detail| Refusal { status: 431, reason: Reason::HeadersTooLarge, detail };
     if head.target.len() as u64 > limits.uri {
