@@ -24,6 +24,11 @@ mod index;
 mod matches;
 mod path;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+
 pub use behaviors::caching::Caching;
 pub use behaviors::key_query::KeyQuery;
 pub use check::{Context, Form, Problem, Severity, Step, read};

@@ -267,8 +267,9 @@ mod tests {
 
     #[test]
     fn parts_of_a_path() {
-        // path, first component, directory, filename, extension
-        let table: &[(&str, Option<&str>, &str, &str, Option<&str>)] = &[
+        // path; first component, directory, filename, extension
+        type Parts = (&'static str, Option<&'static str>, &'static str, &'static str, Option<&'static str>);
+        let table: &[Parts] = &[
             ("/", None, "/", "", None),
             ("/static", Some("static"), "/", "static", None),
             ("/static/", Some("static"), "/static/", "", None),

@@ -141,7 +141,7 @@ pub(crate) fn parse(
             report.error_hint(
                 format!("unknown behavior {:?}", written.name),
                 format!("{near}legal names: {}", legal.join(", ")),
-            )
+            );
         });
         return None;
     };

@@ -115,7 +115,7 @@ pub(super) fn parse(
         if host.is_none() {
             let message = format!("{name} keeps both host and path: it would lead back to the same URL");
             fields.report.within("params", |report| {
-                report.error_hint(message, format!("give {} or {}", names.host, names.path))
+                report.error_hint(message, format!("give {} or {}", names.host, names.path));
             });
             return None;
         }
@@ -125,7 +125,7 @@ pub(super) fn parse(
             let message =
                 format!("{host} is this site itself and the path is kept: it would lead back to the same URL");
             fields.at(names.host, |report| {
-                report.error_hint(message, format!("name another host, or give {}", names.path))
+                report.error_hint(message, format!("name another host, or give {}", names.path));
             });
             return None;
         }
@@ -148,7 +148,7 @@ pub(super) fn parse(
         let message =
             format!("preserveQueryString is true but {} has a query of its own: queries are not merged", names.path);
         fields.at(names.path, |report| {
-            report.error_hint(message, "set preserveQueryString to false, or leave the query out of the path")
+            report.error_hint(message, "set preserveQueryString to false, or leave the query out of the path");
         });
         return None;
     }

@@ -28,7 +28,14 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<()> {
     let next = fields.optional("transitionKey", key);
     let token = fields.optional("tokenDelimiter", delimiter);
     let acl = fields.optional("aclDelimiter", delimiter);
-    (name?, algorithm?, escape?, ignore?, current?, next?, token?, acl?);
+    name?;
+    algorithm?;
+    escape?;
+    ignore?;
+    current?;
+    next?;
+    token?;
+    acl?;
     Some(())
 }
 

@@ -43,7 +43,7 @@ fn impossible(rule: &Read, report: &mut Report) {
     for (later, test) in tests.iter().enumerate() {
         if test.is_impossible() {
             report.within("matches", |report| {
-                report.within(later, |report| report.warn("this match can never hold: its negation always does"))
+                report.within(later, |report| report.warn("this match can never hold: its negation always does"));
             });
             return;
         }
@@ -81,8 +81,8 @@ fn twice(rule: &Read, report: &mut Report) {
                     report.warn_hint(
                         format!("{what} is set twice in this rule: the later one wins"),
                         "remove one of them",
-                    )
-                })
+                    );
+                });
             });
         }
     }
@@ -94,7 +94,7 @@ fn lists_in_one_rule(rule: &Read, report: &mut Report) {
             report.warn_hint(
                 "ip-whitelist and ip-blacklist in one rule: an address in both is refused",
                 "remove the ip-blacklist: whoever is not in the whitelist is refused anyway",
-            )
+            );
         });
     }
 }
@@ -109,7 +109,7 @@ fn redirected_posts(rule: &Read, report: &mut Report) {
                     report.warn_hint(
                         "this redirect answers every method: browsers turn a redirected POST into a GET",
                         "add a match http-method \"GET HEAD\"",
-                    )
+                    );
                 });
             });
         }

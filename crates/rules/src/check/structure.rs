@@ -151,7 +151,7 @@ fn one_match(
                 report.error_hint(
                     format!("negated is a boolean, not {}", kind(other)),
                     "write true or false without quotes",
-                )
+                );
             });
             None
         }

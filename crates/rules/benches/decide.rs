@@ -1,0 +1,96 @@
+//! How long it takes to decide one request against 10, 1,000 and 10,000 rules, most of which cannot match it.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue};
+use leeward_rules::decide::{self, AccessMode};
+use leeward_rules::{Context, Facts, Form, Path, Policy, Scheme, read};
+use serde_json::{Value, json};
+
+/// A large customer's policy: general rules first, then one rule for each directory, file, host or campaign.
+fn document(rules: usize) -> Value {
+    let mut list = vec![
+        json!({ "matches": [{ "name": "url-wildcard", "value": "/*" }], "behaviors": [
+            { "name": "origin", "value": "-", "params": { "originDomain": "origin.example.net" } },
+            { "name": "caching", "type": "honor", "value": "1h" }] }),
+        json!({ "matches": [{ "name": "http-method", "value": "GET HEAD" }], "behaviors": [
+            { "name": "site-failover", "type": "serve-alternate", "params": { "httpResponseStatus": "500 502:504",
+              "alternateHostname": "failover.example.com", "alternatePath": "-", "preserveQueryString": true } }] }),
+        json!({ "matches": [{ "name": "url-extension", "value": "png gif jpg" }], "behaviors": [
+            { "name": "caching", "type": "fixed", "value": "1d" },
+            { "name": "modify-outgoing-response-header", "type": "add", "params": { "name": "X-Kind", "value": "image" } }] }),
+        json!({ "matches": [{ "name": "url-wildcard", "value": "/protected/*" }], "behaviors": [
+            { "name": "ip-blacklist", "value": "198.18.48.213/32 10.0.0.0/8" }] }),
+    ];
+    for number in list.len()..rules {
+        list.push(match number % 6 {
+            0 => json!({ "matches": [{ "name": "url-wildcard", "value": format!("/static/product-{number}/*") }],
+                         "behaviors": [{ "name": "caching", "type": "fixed", "value": "1h" }] }),
+            1 => json!({ "matches": [{ "name": "url-path", "value": format!("tenant{number} t{number}") }],
+                         "behaviors": [{ "name": "origin", "params": { "originDomain": format!("o{number}.example.net") } }] }),
+            2 => json!({ "matches": [{ "name": "host-name", "value": format!("h{number}.example.com") }, { "name": "url-extension", "value": "jpg css" }],
+                         "behaviors": [{ "name": "cachekey-query-args", "type": "ignore", "value": "utm_source" }] }),
+            3 => json!({ "matches": [{ "name": "url-wildcard", "value": format!("/page/{number}.html /alt/{number}.html") }],
+                         "behaviors": [{ "name": "content-refresh", "type": "natural", "value": "now" }] }),
+            4 => json!({ "matches": [{ "name": "url-filename", "value": format!("poster-{number}.jpg") }, { "name": "http-method", "value": "GET" }],
+                         "behaviors": [{ "name": "downstream-caching", "value": "no-store" }] }),
+            _ => json!({ "matches": [{ "name": "url-extension", "value": format!("x{number}") }, { "name": "cookie", "value": "session" }],
+                         "behaviors": [{ "name": "caching", "type": "bypass-cache" }] }),
+        });
+    }
+    json!({ "rules": list })
+}
+
+fn policy(rules: usize) -> Policy {
+    let context =
+        Context { property_hosts: &[], known_host: &|_| true, has_default_origin: false, published_at: 1_700_000_000 };
+    let (written, problems) = read(&document(rules), Form::Json, &context);
+    Policy::compile(&written.unwrap_or_else(|| panic!("{problems:?}")), &context)
+}
+
+/// Every decision that an ordinary request goes through.
+fn decide_all(policy: &Policy, facts: &Facts<'_>) -> u64 {
+    let effective = policy.evaluate(facts);
+    let request = decide::request(policy, &effective, facts);
+    let verdict = decide::security(policy, &effective, facts, AccessMode::Exempt);
+    let lookup = decide::lookup(policy, &effective);
+    let store = decide::store(policy, &effective);
+    let deliver = decide::deliver(policy, &effective);
+    black_box((&request, &verdict, &lookup, &store, &deliver));
+    u64::from(decide::has_failover(policy, &effective))
+}
+
+fn benchmark(criterion: &mut Criterion) {
+    let mut headers = HeaderMap::new();
+    headers.insert("user-agent", HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64)"));
+    headers.insert("accept", HeaderValue::from_static("image/avif,image/webp,*/*"));
+    headers.insert("cookie", HeaderValue::from_static("session=0123456789abcdef; theme=dark"));
+    let path = Path::normalise("/static/product-9000/detail/view-3.jpg").unwrap();
+    let facts = Facts {
+        method: "GET",
+        scheme: Scheme::Https,
+        host: "www.example.com",
+        authority: "www.example.com",
+        path: &path,
+        query: Some("w=640&h=480"),
+        headers: &headers,
+        client_ip: "203.0.113.9".parse().unwrap(),
+        place: None,
+        now: 1_700_000_000,
+    };
+    let mut group = criterion.benchmark_group("decide");
+    group.throughput(Throughput::Elements(1));
+    for rules in [10, 1_000, 10_000] {
+        let policy = policy(rules);
+        group.bench_with_input(BenchmarkId::new("request", rules), &policy, |bencher, policy| {
+            bencher.iter(|| decide_all(black_box(policy), black_box(&facts)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark);
+criterion_main!(benches);
