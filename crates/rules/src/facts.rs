@@ -34,7 +34,7 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// What the client used.
     pub scheme: Scheme,
-    /// Lower case, no port, no trailing dot.
+    /// Lower case, no port, no trailing dot; an IPv6 address without its brackets.
     pub host: &'a str,
     /// The host with the port that the client wrote; goes into URLs that keep the requested host.
     pub authority: &'a str,

@@ -20,6 +20,8 @@ fn one_match() -> impl Strategy<Value = Value> {
             1..=3
         )
         .prop_map(|tokens| ("url-wildcard", tokens.join(" "))),
+        prop::sample::select(vec!["/a*", "/a/*", "/a/b/*", "/a/b/c*", "/static/*", "/a /b/*"])
+            .prop_map(|pattern| ("url-wildcard", pattern.to_owned())),
         prop::sample::subsequence(vec!["c.jpg", "d.png", "e"], 1..=2)
             .prop_map(|tokens| ("url-filename", tokens.join(" "))),
         prop::sample::subsequence(vec!["jpg", "png", "gz"], 1..=2)
@@ -244,7 +246,7 @@ fn survive(document: &Value, request: &Request) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_last_applicable_rule_wins(document in document(), requests in prop::collection::vec(request(), 1..8)) {

@@ -47,9 +47,8 @@ pub(super) fn referers(fields: &mut Fields<'_, '_>) -> Option<Referers> {
 }
 
 impl Referers {
-    /// A missing Referer fits no pattern.
-    pub(crate) fn contains(&self, referer: Option<&[u8]>) -> bool {
-        let Some(referer) = referer else { return false };
+    /// Whether this Referer fits a pattern.
+    pub(crate) fn contains(&self, referer: &[u8]) -> bool {
         let lower: smallvec::SmallVec<[u8; 256]> = referer.iter().map(u8::to_ascii_lowercase).collect();
         self.0.iter().any(|pattern| pattern.matches_bytes(&lower))
     }

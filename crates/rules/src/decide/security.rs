@@ -94,15 +94,18 @@ fn place(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Option<De
     }
 }
 
+/// Of several Referer lines none may be listed as bad and all must be listed as good: a second line opens nothing.
 fn referer(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Option<DenyReason> {
-    let referer = || facts.headers.get(REFERER).map(http::HeaderValue::as_bytes);
+    let lines = || facts.headers.get_all(REFERER).iter().map(http::HeaderValue::as_bytes);
     if let Some(Setting::Referers(list)) = effective.setting(policy, Slot::RefererBlacklist)
-        && list.contains(referer())
+        && lines().any(|line| list.contains(line))
     {
         return Some(DenyReason::RefererBlacklist);
     }
     match effective.setting(policy, Slot::RefererWhitelist) {
-        Some(Setting::Referers(list)) if !list.contains(referer()) => Some(DenyReason::RefererWhitelist),
+        Some(Setting::Referers(list)) if lines().next().is_none() || !lines().all(|line| list.contains(line)) => {
+            Some(DenyReason::RefererWhitelist)
+        }
         _ => None,
     }
 }

@@ -10,8 +10,8 @@ pub(crate) fn domain(text: &str) -> Result<String, Invalid> {
     if text.contains("://") || text.contains('/') {
         return Err(invalid("it contains a scheme or a path").hint("write the bare name, such as www.example.com"));
     }
-    if text.parse::<IpAddr>().is_ok() {
-        return Ok(text.to_ascii_lowercase());
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_string());
     }
     if text.contains(':') {
         return Err(invalid("it contains a port").hint("write the bare name, such as www.example.com"));
@@ -83,6 +83,7 @@ mod tests {
             ("mirror", Some("mirror")),
             ("198.18.48.20", Some("198.18.48.20")),
             ("2001:db8::1", Some("2001:db8::1")),
+            ("2001:DB8:0::1", Some("2001:db8::1")),
             ("_acme.example.com", Some("_acme.example.com")),
             ("https://www.example.com", None),
             ("www.example.com/", None),

@@ -88,13 +88,12 @@ impl Hosts {
                 Invalid::new("host names take no wildcard").hint("list the names, or use host-name-regex"),
             ]);
         }
-        Ok(Self(Tokens::new(list::each(value, |token| {
-            match token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                // A client writes an IPv6 literal in brackets, and that is how the host appears in a request.
-                Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(token.to_ascii_lowercase()),
-                _ => host::domain(token),
-            }
-        })?)))
+        let read = |token: &str| {
+            // Clients write an IPv6 literal in brackets; the host is the address without them.
+            let bare = token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            host::domain(bare.filter(|bare| bare.contains(':')).unwrap_or(token))
+        };
+        Ok(Self(Tokens::new(list::each(value, read)?)))
     }
 
     #[inline]

@@ -75,6 +75,7 @@ fn request_matches() {
         ("url-scheme", "Http", Request::get("http://www.example.com/"), true),
         ("host-name", "WWW.example.com. other.example.com", get(), true),
         ("host-name", "example.com", get(), false),
+        ("host-name", "[2001:DB8::1]", Request { host: "2001:db8::1".to_owned(), ..get() }, true),
         ("host-name-regex", r"^www\.", get(), true),
         ("client-ip", "10.0.0.0/8 203.0.113.7", get(), true),
         ("client-ip", "10.0.0.0/8", get(), false),

@@ -37,6 +37,18 @@ fn access_lists_decide_together() {
         ("{name: referer-blacklist, value: '*.leech.example*'}".to_owned(), office(), exempt, Verdict::Allow),
         ("{name: referer-whitelist, value: '*www.mysite.example*'}".to_owned(), office().header("referer", "https://WWW.mysite.example/"), exempt, Verdict::Allow),
         ("{name: referer-whitelist, value: '*www.mysite.example*'}".to_owned(), office(), exempt, deny(DenyReason::RefererWhitelist)),
+        (
+            "{name: referer-blacklist, value: '*bad*'}".to_owned(),
+            office().header("referer", "http://good/").header("referer", "http://bad/"),
+            exempt,
+            deny(DenyReason::RefererBlacklist),
+        ),
+        (
+            "{name: referer-whitelist, value: '*good*'}".to_owned(),
+            office().header("referer", "http://good/").header("referer", "http://bad/"),
+            exempt,
+            deny(DenyReason::RefererWhitelist),
+        ),
         // A listed address with a bad Referer is refused.
         (format!("{}, {{name: referer-blacklist, value: '*bad*'}}", ip("10.0.0.1")), office().header("referer", "http://bad/"), exempt, deny(DenyReason::RefererBlacklist)),
         // Deny, and lifting it.
