@@ -9,9 +9,12 @@ use crate::diagnostic::nearest;
 use crate::report::{At, Report};
 use crate::tree::Step;
 
+/// Mistakes that are looked for in one value (a list's element, or the sections that are no lists): each one means reading it anew.
+const MAX_MISTAKES: usize = 200;
+
 /// Reads a value; of a broken one, what is left without its mistakes. None: nothing is left.
 pub(crate) fn read<T: DeserializeOwned>(report: &Report, at: &At, mut value: Value) -> Option<T> {
-    loop {
+    for _ in 0..MAX_MISTAKES {
         let mut track = Track::new();
         let error = match T::deserialize(Deserializer::new(&value, &mut track)) {
             Ok(read) => return Some(read),
@@ -28,6 +31,8 @@ pub(crate) fn read<T: DeserializeOwned>(report: &Report, at: &At, mut value: Val
             return None;
         }
     }
+    report.error(at, format!("more than {MAX_MISTAKES} mistakes are in here"));
+    None
 }
 
 fn step(segment: &Segment) -> Option<Step> {

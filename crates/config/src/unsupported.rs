@@ -136,3 +136,68 @@ pub(crate) fn names(report: &Report, root: &At, policy: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::KEYS;
+    use super::When::Above;
+
+    /// Every key of the schema below a value, as the table writes it; not into what the table names, nor into policies.
+    fn keys(schema: &Value, defs: &Value, path: &str, out: &mut Vec<String>) {
+        let reference = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.rsplit('/').next());
+        if let Some(name) = reference.filter(|name| *name != "Secret" && *name != "Rule") {
+            keys(&defs[name], defs, path, out);
+        }
+        for alternative in schema.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
+            keys(alternative, defs, path, out);
+        }
+        if let Some(items) = schema.get("items") {
+            keys(items, defs, &format!("{path}.*"), out);
+        }
+        for (key, below) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{path}.{key}").trim_start_matches('.').to_owned();
+            if !KEYS.iter().any(|(pattern, _)| *pattern == path) {
+                keys(below, defs, &path, out);
+            }
+            out.push(path);
+        }
+    }
+
+    fn all() -> Vec<String> {
+        let schema = crate::schema();
+        let mut out = Vec::new();
+        keys(&schema, &schema["$defs"], "", &mut out);
+        out
+    }
+
+    #[test]
+    fn every_key_of_the_table_is_a_key_of_the_configuration() {
+        let all = all();
+        for (pattern, _) in KEYS {
+            assert!(all.iter().any(|key| key == pattern), "{pattern} is not among {all:#?}");
+        }
+    }
+
+    #[test]
+    fn the_commented_configuration_shows_every_supported_key_and_no_other() {
+        let text = include_str!("../../../conf/leeward.yaml");
+        let shown = |key: &str| {
+            let name = format!("{}:", key.rsplit('.').next().unwrap_or(key));
+            text.match_indices(&name)
+                .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        };
+        for key in all() {
+            let entry = KEYS.iter().find(|(pattern, _)| *pattern == key).map(|(_, when)| when);
+            // Sections that say nothing without what is not supported, and keys of which some values are.
+            let section = ["waf", "geo", "addresses"]
+                .contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
+            if section || matches!(entry, Some(Above(_))) {
+                continue;
+            }
+            let unsupported = entry.is_some();
+            assert_eq!(shown(&key), !unsupported, "{key}");
+        }
+    }
+}

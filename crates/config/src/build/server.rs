@@ -194,6 +194,10 @@ pub(super) fn not_zero(report: &Report, at: &At, key: &str, span: Span) {
 pub(super) fn admin(report: &Report, at: &At, written: &written::Admin, server: &Server) -> Option<Admin> {
     let token_at = at.key("token");
     let token = written.token.as_ref().and_then(|token| secret::read(report, &token_at, token));
+    if token.as_ref().is_some_and(|token| !token.expose().iter().all(u8::is_ascii_graphic)) {
+        let added = report.error(&token_at, "this token has characters that no client can send");
+        added.hint("visible ASCII characters without spaces (RFC 6750 2.1)");
+    }
     let address = endpoint(report, &at.key("address"), &written.address)?;
     if !address.ip().is_loopback() && written.token.is_none() && !report.any_wrong(&token_at) {
         report
