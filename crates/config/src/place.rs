@@ -53,6 +53,8 @@ enum Kind {
 /// A collection that is being read.
 struct Open {
     node: usize,
+    /// Its anchor, 0: none.
+    anchor: usize,
     /// The key whose value comes next.
     key: Option<(String, Place)>,
 }
@@ -74,19 +76,21 @@ impl Places {
                 Event::SequenceStart(anchor, _) => (Kind::List(Vec::new()), anchor, true, None),
                 Event::MappingStart(anchor, _) => (Kind::Map(Vec::new()), anchor, true, None),
                 Event::SequenceEnd | Event::MappingEnd => {
-                    open.pop();
+                    // Only now can an alias name it: an alias within it would lead round in a circle.
+                    if let Some(Open { node, anchor: anchor @ 1.., .. }) = open.pop() {
+                        anchors.insert(anchor, node);
+                    }
                     continue;
                 }
                 Event::DocumentEnd => break,
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => continue,
             };
             let node = places.add(place(span), kind);
-            if anchor > 0 {
-                anchors.insert(anchor, node);
-            }
             places.attach(open.last_mut(), node, scalar);
             if collection {
-                open.push(Open { node, key: None });
+                open.push(Open { node, anchor, key: None });
+            } else if anchor > 0 {
+                anchors.insert(anchor, node);
             }
         }
         places
@@ -215,6 +219,9 @@ twice: 2
     fn what_comes_before_a_fault_still_has_its_place() {
         let places = Places::read("a: 1\nb: [1, 2\nc: }");
         assert_eq!(places.find(&path("a"), Part::Value), Place { line: 1, column: 4 });
+        let circle = Places::read("a: &a { <<: *a, b: [*a] }");
+        assert_eq!(circle.find(&path("a.c.b.0.b"), Part::Value), Place { line: 1, column: 4 });
+        assert_eq!(circle.find(&path("a.b.0.b"), Part::Value), Place { line: 1, column: 21 });
         assert_eq!(Places::read("").find(&path("a"), Part::Value), START);
     }
 }
