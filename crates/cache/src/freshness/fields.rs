@@ -47,8 +47,9 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> ResponseHeader {
     let mut merged = stored.clone();
-    // The stored age was counted from the old answer.
+    // The stored age and time are those of the old answer; a 304 that does not say its own was sent when it arrived.
     merged.remove_header(&header::AGE);
+    merged.remove_header(&header::DATE);
     let skip = nominated(&not_modified.headers);
     for name in not_modified.headers.keys() {
         if OF_THE_BODY.contains(name) || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name) {

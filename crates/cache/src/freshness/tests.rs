@@ -369,7 +369,7 @@ fn what_is_stored_has_no_field_of_a_connection_and_no_stripped_cookie() {
 fn a_304_updates_every_field_but_those_of_the_body_and_the_connection() {
     let stored = response(
         200,
-        "etag: \"a\"\nx-kept: 1\nx-new: old\nage: 50\ncontent-length: 4\ncontent-type: text/plain\ncontent-encoding: br",
+        "etag: \"a\"\nx-kept: 1\nx-new: old\nage: 50\ndate: Sun, 06 Nov 1994 08:00:00 GMT\ncontent-length: 4\ncontent-type: text/plain\ncontent-encoding: br",
     );
     let update = response(
         304,

@@ -145,6 +145,11 @@ async fn answer(mut stream: TcpStream, script: Script, gone: Arc<AtomicBool>) {
             return;
         }
     }
+    if String::from_utf8_lossy(&request).to_lowercase().contains("if-none-match") {
+        let update = b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n\r\n";
+        stream.write_all(update).await.unwrap();
+        return;
+    }
     let body = framed(&script);
     let (now, held) = body.split_at(body.len() - script.held);
     let sent = async {
@@ -292,7 +297,7 @@ async fn a_cut_fill_is_cut_for_everybody_and_not_stored() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut second = ask(&world, GET).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
-            script.go.notify_waiters();
+            script.go.notify_one();
             for client in [&mut first, &mut second] {
                 let (_, body, whole) = take(client).await;
                 assert!(!whole, "{head}, decoupled {decoupled}: {} bytes looked complete", body.len());
@@ -311,7 +316,7 @@ async fn a_client_that_goes_away_leaves_a_fill_that_completes() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         drop(client);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        script.go.notify_waiters();
+        script.go.notify_one();
         let (_, body, whole) = take(&mut ask(&world, GET).await).await;
         assert!(whole && body == *script.body, "decoupled {decoupled}");
         assert_eq!(world.requests.load(Ordering::Acquire), 1, "decoupled {decoupled}");
@@ -327,7 +332,7 @@ async fn ranges_are_cut_on_a_miss_a_fill_and_a_hit() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut joined = ask(&world, &format!("{GET}\r\nRange: bytes=-5")).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    script.go.notify_waiters();
+    script.go.notify_one();
     for (name, client, expected) in [("miss", &mut miss, 10..20), ("fill", &mut joined, 299_995..300_000)] {
         let (head, body, whole) = take(client).await;
         assert!(whole && head.starts_with("http/1.1 206") && body == script.body[expected], "{name}: {head}");
@@ -347,4 +352,16 @@ async fn ranges_are_cut_on_a_miss_a_fill_and_a_hit() {
     let (head, body, _) = take(&mut ask(&world, "HEAD /a HTTP/1.1\r\nRange: bytes=0-0").await).await;
     assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 300000") && body.is_empty(), "{head}");
     assert_eq!(world.requests.load(Ordering::Acquire), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revalidated_object_is_served_from_the_store() {
+    let script = script("Transfer-Encoding: chunked\r\nETag: \"a\"\r\nCache-Control: max-age=0", 200_000);
+    let world = world(store(8 << 20), true, &script).await;
+    for (name, requests) in [("miss", 1), ("revalidated", 2), ("hit", 2)] {
+        let (head, body, whole) = take(&mut ask(&world, GET).await).await;
+        assert!(whole && body == *script.body, "{name}: {head}");
+        assert_eq!(world.requests.load(Ordering::Acquire), requests, "{name}");
+    }
+    assert_eq!(world.store.stats().objects, 1);
 }
