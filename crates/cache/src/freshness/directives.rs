@@ -1,9 +1,9 @@
 //! Cache directives of a response: `Cache-Control` (RFC 9111 section 5.2) and `CDN-Cache-Control` (RFC 9213).
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
 
-const CACHE_CONTROL: HeaderName = http::header::CACHE_CONTROL;
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+use super::CDN_CACHE_CONTROL;
 
 /// Largest number of seconds that is counted; more means this many (RFC 9111 section 1.2.2).
 pub(super) const MOST_SECONDS: u32 = i32::MAX as u32;

@@ -20,6 +20,9 @@ pub use fields::{merge_304, strip_hop_by_hop};
 use leeward_rules::Caching;
 pub use stale::{allows_stale_if_error, must_revalidate};
 
+/// The field that tells a shared cache of this kind what it may do (RFC 9213).
+pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
 /// What becomes of answers with `Set-Cookie`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SetCookie {
@@ -381,6 +384,3 @@ fn meta(
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).map_or(MOST_SECONDS, |seconds| seconds.min(MOST_SECONDS))
 }
-
-/// The field that tells a shared cache of this kind what it may do (RFC 9213).
-pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");

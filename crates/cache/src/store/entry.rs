@@ -14,8 +14,9 @@ use pingora_cache::{CacheKey, CacheMeta};
 /// Bytes that one object costs beside its body, its key and the text of its header: index, queues, allocator.
 const FIXED_COST: u64 = 512;
 
-/// Bytes that one header field costs beside its text.
-const FIELD_COST: u64 = 48;
+/// Bytes that one header field costs beside its text. With [`FIXED_COST`] measured: 100,000 objects of 1 KiB with eight fields
+/// take 300 MB of resident memory.
+const FIELD_COST: u64 = 144;
 
 /// Where an object stands in the index: its primary hash, mixed with the variance of a secondary variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
