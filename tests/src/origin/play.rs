@@ -167,7 +167,9 @@ impl Turn<'_> {
             }
             match self.answer.framing {
                 Shape::Length | Shape::Close => self.wire.send(piece)?,
-                Shape::BrokenChunks if offset + index > 0 => self.wire.send(b"zz\r\nbroken\r\n")?,
+                Shape::BrokenChunks if offset > 0 || (index > 0 && self.answer.pause.is_none()) => {
+                    self.wire.send(b"zz\r\nbroken\r\n")?;
+                }
                 Shape::Chunked | Shape::BrokenChunks => {
                     let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
                     chunk.extend_from_slice(piece);

@@ -159,7 +159,7 @@ pub enum Shape {
     Chunked,
     /// By closing.
     Close,
-    /// Chunks, the second of which has no valid size.
+    /// Chunks, the second of which (or the first after a pause) has no valid size.
     BrokenChunks,
 }
 

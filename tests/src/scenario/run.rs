@@ -156,7 +156,9 @@ impl Stage {
         let response = connection.read(&request.method)?;
         let took = started.elapsed();
         let end = ask.expect.0.closed.map(|closed| connection.end(if closed { PATIENCE } else { KEPT }).1);
-        if let Some(name) = &ask.on {
+        // A server that announces the end of a connection is believed; one that does not is held to it.
+        let ends = response.field("connection").is_some_and(|field| field.eq_ignore_ascii_case("close"));
+        if let Some(name) = ask.on.as_ref().filter(|_| !ends) {
             self.connections.insert(name.clone(), connection);
         }
         Ok(Got {

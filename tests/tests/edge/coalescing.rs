@@ -44,7 +44,8 @@ fn one_request_serves_all(edge: &Edge, origin: &Origin, target: &Target) {
     // Only now the first client reads on: nobody waited for it, and it still gets everything.
     first.within(PATIENCE);
     let response = first.read_rest(head);
-    assert_eq!((response.status(), response.cut), (200, None), "the client that stalled");
+    let got = response.body.len();
+    assert_eq!((response.status(), response.cut), (200, None), "the client that stalled, after {got} bytes");
     assert!(
         response.body == pattern(OBJECT),
         "the client that stalled: {} bytes, not the right ones",
