@@ -10,7 +10,7 @@ use leeward_config::{Loaded, load};
 use proptest::prelude::*;
 
 /// Far above what any of these takes, far below what a hang takes.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn load_text(text: &[u8], name: &str) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
