@@ -36,7 +36,7 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
     std::fs::write(folder.path().join("warned.yaml"), GOOD.replace("serve-302", "serve-301")).unwrap();
-    let bad = GOOD.replace("origin: photos", "origin: fotos").replace("192.0.2.1:80", "192.0.2.1:99999");
+    let bad = GOOD.replace("origin: photos", "origin: photo").replace("192.0.2.1:80", "192.0.2.1:99999");
     std::fs::write(folder.path().join("bad.yaml"), bad).unwrap();
     folder
 }
@@ -143,14 +143,4 @@ fn every_shipped_configuration_is_accepted() {
         }
     }
     assert!(seen > 3, "only {seen} configurations");
-}
-
-#[test]
-fn the_configuration_of_the_container_setup_is_accepted_once_its_secret_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("secrets")).unwrap();
-    std::fs::write(folder.path().join("secrets/admin-token"), "of the test\n").unwrap();
-    std::fs::copy(root().join("docker/leeward.yaml"), folder.path().join("leeward.yaml")).unwrap();
-    let output = leeward(folder.path(), &["check"]);
-    assert!(output.status.success(), "{}", text(&output));
 }

@@ -102,6 +102,8 @@ pub(crate) struct Lookup {
     pub(crate) fwd_status: Option<u16>,
     /// Seconds until the answer expires.
     pub(crate) ttl: Option<i64>,
+    /// Why the answer was not stored.
+    pub(crate) refused: Option<&'static str>,
     /// Fixed when the response head is written; what the cache says afterwards is about its own bookkeeping.
     pub(crate) state: Option<CacheState>,
 }
@@ -112,6 +114,8 @@ pub(crate) struct Fetch {
     pub(crate) plan: Option<Attempts>,
     pub(crate) current: Option<Current>,
     pub(crate) made: Vec<Attempt>,
+    /// When the attempt under way, or the last one, began.
+    pub(crate) asked_at: Option<SystemTime>,
     /// What an alternate request of this one made; counted there.
     pub(crate) of_alternate: Vec<Attempt>,
 }

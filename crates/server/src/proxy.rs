@@ -1,6 +1,7 @@
 //! The workflow of a request. Each hook is one step into one phase, so this file is the table of contents.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -188,7 +189,7 @@ impl ProxyHttp for Leeward {
         response: &ResponseHeader,
         ctx: &mut Context,
     ) -> Result<RespCacheable> {
-        Ok(store::judge(session, response, ctx))
+        Ok(store::judge(self.cache, session, response, ctx))
     }
 
     // ---- deliver
@@ -209,6 +210,17 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
     ) -> Result<()> {
         deliver::finish(session, response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        _ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        deliver::pace(session);
+        Ok(None)
     }
 
     // ---- log

@@ -62,6 +62,9 @@ pub struct Entry<'a> {
     /// Whether another request's fetch was waited for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub collapsed: bool,
+    /// Why the answer was not stored, where the cache was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_stored: Option<&'a str>,
     /// Why the edge answered by itself or what failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,

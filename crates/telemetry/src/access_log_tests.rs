@@ -15,6 +15,7 @@ fn entry(status: u16) -> Entry<'static> {
         seconds: 0.5,
         cache: CacheState::Hit,
         collapsed: false,
+        not_stored: None,
         reason: None,
         error: None,
         user_agent: None,

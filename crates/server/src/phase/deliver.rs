@@ -1,6 +1,7 @@
 //! The last phase before the wire: what the client sees of an answer.
 
-use http::{HeaderName, HeaderValue};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Version};
 use leeward_rules::decide::{self, Downstream, EditOp, HeaderEdit};
 use leeward_telemetry::CacheState;
 use leeward_telemetry::status_fields::{CacheStatus, NAME};
@@ -19,6 +20,8 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
     if response.status.is_informational() {
         return Ok(());
     }
+    // the edge speaks its own version, whatever the origin speaks (RFC 9112 2.3)
+    response.set_version(Version::HTTP_11);
     let state = state(session, ctx);
     ctx.lookup.state = Some(state);
     if accept::connection().is_some_and(|connection| connection.draining()) {
@@ -30,6 +33,13 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
     {
         seen.status = Some(response.status.as_u16());
         seen.cache = Some(state);
+    }
+    if ctx.client.protocol == "HTTP/1.0" {
+        // it knows no chunks: the end of the connection is the end of the body
+        response.remove_header("transfer-encoding");
+        if !response.headers.contains_key(CONTENT_LENGTH) {
+            session.set_keepalive(None);
+        }
     }
     let status = response.status.as_u16();
     let cache_status = CacheStatus {
@@ -55,6 +65,16 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
         }
     }
     apply_edits(response, &deliver.headers)
+}
+
+/// A body that outgrew what is kept passes through a window to those who read it: the origin is then read no faster than
+/// this client, which the framework's queue of tasks would do.
+pub(crate) fn pace(session: &mut Session) {
+    let passing = session.cache.enabled()
+        && session.cache.miss_body_reader().is_some_and(|reader| leeward_cache::is_passing(reader));
+    if passing {
+        session.set_proxy_tasks_enabled(false);
+    }
 }
 
 /// How the cache took part, in the words of the log.

@@ -55,6 +55,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
             seconds,
             cache,
             collapsed: ctx.lookup.collapsed,
+            not_stored: ctx.lookup.refused,
             reason: ctx.reason,
             error: ctx.error.as_deref(),
             user_agent: text(http::header::USER_AGENT).map(bounded),

@@ -35,7 +35,6 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     waiting.wait_timeout = Some(WAIT_FOR_FILL);
     waiting.max_lock_retries = Some(LOOK_AGAIN);
     session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
-    session.cache.set_max_file_size_bytes(usize::try_from(ctx.snapshot.cache.max_object).unwrap_or(usize::MAX));
     if ctx.snapshot.cache.store_on_hit > 1 {
         session.cache.set_admission_policy(cache.admission);
     }

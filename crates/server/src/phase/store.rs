@@ -8,10 +8,16 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
+use crate::cache_parts::CacheParts;
 use crate::context::Context;
 
 /// Judges an answer by RFC 9111, the site's `caching` rule and the configuration.
-pub(crate) fn judge(session: &Session, response: &ResponseHeader, ctx: &mut Context) -> RespCacheable {
+pub(crate) fn judge(
+    parts: &CacheParts,
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+) -> RespCacheable {
     let Some(route) = &ctx.route else { return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled) };
     let cache = &ctx.snapshot.cache;
     let policy = freshness::Policy {
@@ -23,7 +29,7 @@ pub(crate) fn judge(session: &Session, response: &ResponseHeader, ctx: &mut Cont
             SetCookie::Store => freshness::SetCookie::Store,
         },
         max_stale: cache.max_stale,
-        max_object: cache.max_object,
+        max_object: parts.store.max_object(),
     };
     let request = session.req_header();
     let now = std::time::SystemTime::now();
@@ -33,13 +39,16 @@ pub(crate) fn judge(session: &Session, response: &ResponseHeader, ctx: &mut Cont
         request_method: &request.method,
         request_headers: &request.headers,
         response: merged.as_ref().unwrap_or(response),
-        request_time: ctx.started_at,
+        request_time: ctx.fetch.asked_at.unwrap_or(ctx.started_at),
         response_time: now,
         now,
     };
     match freshness::judge(&exchange, &policy) {
         Verdict::Store(meta) => RespCacheable::Cacheable(meta),
-        Verdict::Refuse(_) => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
+        Verdict::Refuse(refusal) => {
+            ctx.lookup.refused = Some(refusal.as_str());
+            RespCacheable::Uncacheable(NoCacheReason::OriginNotCache)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From attempt to attempt: the next server, and what a failed attempt leaves behind.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::Origin;
 use leeward_origin::attempts::{Attempts, Exhausted, Step};
@@ -43,6 +43,7 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
             Ok(Step::Connect(target)) => {
                 let peer = edge.connector.peer(&plan.origin, &target, &host, plan.left(now));
                 ctx.fetch.current = Some(Current { target, started: now });
+                ctx.fetch.asked_at = Some(SystemTime::now());
                 return Ok(Box::new(peer));
             }
             Ok(Step::Resolve(server)) => {
