@@ -1,5 +1,7 @@
 //! The commands as people and scripts meet them: output and exit codes of the real binary.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
