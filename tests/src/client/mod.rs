@@ -267,6 +267,18 @@ impl Connection {
     pub fn read_head(&mut self) -> Result<Head, Lost> {
         Head::read(&mut self.wire)
     }
+    /// Waits until so many bytes of a body came and gives them a look; what is read later still begins with them.
+    ///
+    /// # Errors
+    /// When they did not come before the deadline or the connection ended.
+    pub fn look_at(&mut self, bytes: usize) -> Result<&[u8], Lost> {
+        while self.wire.buffered().len() < bytes {
+            if self.wire.fill()? == 0 {
+                return Err(Lost::Closed);
+            }
+        }
+        Ok(&self.wire.buffered()[..bytes])
+    }
     /// Reads the rest of a response whose head was read before.
     #[must_use]
     pub fn read_rest(&mut self, head: Head) -> Response {

@@ -60,13 +60,13 @@ fn a_token_is_asked_for_where_one_is_configured() {
     let config = setup
         .config
         .replace(r#"admin: { address: "${admin}" }"#, r#"admin: { address: "${admin}", token: { file: token } }"#);
-    let edge = Edge::start(&Setup { config, ..setup }.file("token", "correct horse\n").name("token", &"correct horse"));
-    for token in [None, Some("wrong"), Some(""), Some("correct hors")] {
+    let edge = Edge::start(&Setup { config, ..setup }.file("token", "correct-horse\n").name("token", &"correct-horse"));
+    for token in [None, Some("wrong"), Some(""), Some("correct-hors")] {
         let answer = edge.admin("GET", "/metrics", token).unwrap();
         assert_eq!(answer.status(), 401, "token {token:?}");
         assert!(answer.field("www-authenticate").is_some(), "token {token:?}");
     }
-    assert_eq!(edge.admin("GET", "/metrics", Some("correct horse")).unwrap().status(), 200);
+    assert_eq!(edge.admin("GET", "/metrics", Some("correct-horse")).unwrap().status(), 200);
     // Probes need no secret.
     assert_eq!(edge.admin("GET", "/healthz", None).unwrap().status(), 200);
     assert_eq!(edge.admin("GET", "/readyz", None).unwrap().status(), 200);

@@ -9,12 +9,14 @@
 
 mod admin;
 mod coalescing;
+mod connections;
 mod demo;
 mod log;
 mod malformed;
 mod reload_under_load;
 mod stage;
 mod stopping;
+mod streaming;
 mod tls;
 
 /// Every file under `scenarios/`, one test each.

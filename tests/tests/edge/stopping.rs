@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_request_in_flight_is_finished_and_an_idle_connection_closed_at_once() {
-    let pause = Pause { after: 1000, wait: None, gate: Some("rest".into()) };
+    let pause = Pause { after: 100_000, wait: None, gate: Some("rest".into()) };
     let script =
         Script::always(Answer::ok("quick")).on("/slow", [Answer { pause: Some(pause), ..Answer::sized(200_000) }]);
     let origin = Origin::start(script);
