@@ -85,3 +85,18 @@ fn malformed_requests_are_refused_and_never_reach_the_origin() {
     // The same edge still serves.
     assert_eq!(edge.http().get("www.example.com", "/control").text(), "x");
 }
+
+#[test]
+fn a_space_in_the_target_is_escaped_and_never_passed_on_as_it_came() {
+    // The framework repairs the request line before any phase sees it. One request reaches the origin, and only one reading of it.
+    let origin = Origin::start(Script::always(Answer::ok("x")));
+    let edge = stage::edge(&origin, "");
+    let mut connection = edge.http().connect().unwrap();
+    connection.send(b"GET /a b?c d HTTP/1.1\r\nHost: www.example.com\r\n\r\n").unwrap();
+    let status = connection.read("GET").unwrap().status();
+    let asked: Vec<String> = origin.received().iter().map(|received| received.head.start.clone()).collect();
+    match status {
+        400 => assert!(asked.is_empty(), "{asked:?}"),
+        _ => assert_eq!((status, asked), (200, vec!["GET /a%20b?c%20d HTTP/1.1".to_owned()])),
+    }
+}

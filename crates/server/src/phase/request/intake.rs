@@ -46,6 +46,8 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     session.set_read_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.write_timeout));
     session.set_min_send_rate(Some(MIN_SEND_RATE));
+    // else a request that comes while this one's fill still runs (HEAD of a cold object) costs the connection, unannounced
+    session.as_downstream_mut().set_pipelining_enabled(true);
     session.set_ignore_info_resp(true);
     session.ignore_downstream_range = false;
     // a slow first client must not hold up those who follow its fill
