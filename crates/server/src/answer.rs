@@ -68,10 +68,8 @@ impl Answer {
         }
         let header_only = session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), header_only).await?;
-        if !header_only {
-            session.write_response_body(Some(body), true).await?;
-        }
-        Ok(())
+        // also without a body: the end is what tells an HTTP/2 client that the answer is whole
+        session.write_response_body((!header_only).then_some(body), true).await
     }
 
     /// One line: the status in words and the reason's word, nothing of what the client sent.

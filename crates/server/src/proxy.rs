@@ -118,6 +118,10 @@ impl ProxyHttp for Leeward {
         Ok(lookup::judge(session, meta, fresh, ctx))
     }
 
+    fn cache_miss(&self, session: &mut Session, _ctx: &mut Context) {
+        lookup::miss(session);
+    }
+
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
         lookup::may_serve_stale(session, ctx, error)
     }

@@ -12,7 +12,7 @@ use leeward_telemetry::FailoverTo;
 use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
-use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
+use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason};
 use pingora_proxy::Session;
 
 use super::failover;
@@ -138,6 +138,16 @@ pub(crate) fn normal_authority(route: &Route, scheme: Scheme) -> String {
     match port {
         Some(port) if port != default && !port.is_empty() => format!("{host}:{port}"),
         _ => host,
+    }
+}
+
+/// Nothing stored that can be used. A HEAD does not fill the cache: its connection would have to wait for a body that it did
+/// not ask for (delivery spec 2.3: only GET creates entries).
+pub(crate) fn miss(session: &mut Session) {
+    if session.req_header().method == Method::HEAD {
+        session.cache.disable(NoCacheReason::Deferred);
+    } else {
+        session.cache.cache_miss();
     }
 }
 
