@@ -5,6 +5,7 @@ use leeward_tests::client::h2;
 use leeward_tests::client::{CacheUse, Request, Target};
 use leeward_tests::edge::Edge;
 use leeward_tests::origin::{Answer, Origin, Script, pattern};
+use leeward_tests::wait::{self, PATIENCE};
 
 use crate::stage;
 
@@ -33,7 +34,9 @@ fn the_certificate_is_chosen_by_server_name() {
     }
     let unknown = leaf(&edge.https("unknown.example.com"), "www.example.com").unwrap_err();
     assert!(unknown.contains("NotValidForName") || unknown.contains("not valid for name"), "{unknown}");
-    assert!(edge.metrics().sum("leeward_tls_handshakes_total", &[]) >= 3.0);
+    wait::until("three handshakes to be counted", PATIENCE, || {
+        (edge.metrics().sum("leeward_tls_handshakes_total", &[]) >= 3.0).then_some(())
+    });
 }
 
 #[test]
