@@ -13,6 +13,7 @@ mod connections;
 mod demo;
 mod log;
 mod malformed;
+mod memory;
 mod reload_under_load;
 mod stage;
 mod stopping;
