@@ -27,6 +27,8 @@ enum Command {
     Check(commands::check::Args),
     /// Say what would be done with a request, and why.
     Explain(commands::explain::Args),
+    /// Ask the running edge whether it serves: exit code 0 when it does, 1 when not.
+    Status(commands::status::Args),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Start a small origin, its mirror and an edge on loopback, and say what to try.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Check(args) => commands::check::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Status(args) => commands::status::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Demo(args) => commands::demo::run(&args),
     };

@@ -118,6 +118,17 @@ fn explain_says_why_a_request_goes_no_further() {
 }
 
 #[test]
+fn status_ends_with_1_when_nobody_answers_and_2_without_an_address_to_ask() {
+    let folder = folder();
+    let alone = format!("admin: {{ address: \"127.0.0.1:1\" }}\n{GOOD}");
+    std::fs::write(folder.path().join("alone.yaml"), alone).unwrap();
+    for (file, code) in [("alone.yaml", 1), ("bad.yaml", 2)] {
+        let output = leeward(folder.path(), &["status", "--config", file]);
+        assert_eq!(output.status.code(), Some(code), "{file}: {}", text(&output));
+    }
+}
+
+#[test]
 fn the_schema_is_the_one_in_conf() {
     let output = leeward(&root(), &["schema"]);
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Attempts, Target};
-use leeward_rules::{Effective, Facts, Path, Policy, Scheme};
+use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
 use leeward_telemetry::{CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -45,6 +45,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) scheme: Scheme,
     pub(crate) protocol: &'static str,
+    /// Where the client is, as far as that is known.
+    pub(crate) place: Option<Place>,
 }
 
 /// What is asked for.
@@ -169,7 +171,12 @@ impl Context {
             snapshot,
             started: Instant::now(),
             started_at: SystemTime::now(),
-            client: Client { address: Ipv4Addr::UNSPECIFIED.into(), scheme: Scheme::Http, protocol: "HTTP/1.1" },
+            client: Client {
+                address: Ipv4Addr::UNSPECIFIED.into(),
+                scheme: Scheme::Http,
+                protocol: "HTTP/1.1",
+                place: None,
+            },
             route: None,
             lookup: Lookup::default(),
             fetch: Fetch::default(),
@@ -192,7 +199,7 @@ impl Context {
             query: request.uri.query(),
             headers: &request.headers,
             client_ip: self.client.address,
-            place: None,
+            place: self.client.place.as_ref(),
             now: unix(self.started_at),
         }
     }

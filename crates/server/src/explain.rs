@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{Method, Uri};
 use leeward_config::Snapshot;
 use leeward_rules::decide::AccessMode;
-use leeward_rules::{Scheme, explain};
+use leeward_rules::{Code, Place, Scheme, explain};
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The client.
     pub client_ip: IpAddr,
+    /// Where the client is, an ISO 3166-1 code.
+    pub country: Option<Code>,
     /// When.
     pub at: SystemTime,
 }
@@ -114,6 +116,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
     ctx.started_at = question.at;
     ctx.client.address = question.client_ip;
     ctx.client.scheme = scheme;
+    ctx.client.place = question.country.map(|country| Place { country: Some(country), ..Place::default() });
     let answer = request::check_head(&header, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
         .and_then(|()| security::check(&header, &ctx))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
+use leeward_rules::Code;
 use leeward_server::explain::{Explanation, Question, explain};
 
 use super::check::Format;
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// The client's address.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     client_ip: IpAddr,
+    /// The country the client is in, such as JP.
+    #[arg(long, value_name = "CC", value_parser = country)]
+    country: Option<Code>,
     /// When the request is made, RFC 3339; now, when absent.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
     at: Option<SystemTime>,
@@ -40,6 +44,11 @@ pub(crate) struct Args {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is written NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn country(text: &str) -> Result<Code, String> {
+    let code = Code::new(text).filter(|_| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()));
+    code.ok_or_else(|| "a country is two capital letters (ISO 3166-1)".to_owned())
 }
 
 /// Asks the phases of the very edge that would serve the request.
@@ -56,6 +65,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         url: args.url.clone(),
         headers: args.headers.clone(),
         client_ip: args.client_ip,
+        country: args.country,
         at: args.at.unwrap_or_else(SystemTime::now),
     };
     let explanation = explain(Arc::new(snapshot), &question).map_err(|error| anyhow!(error))?;

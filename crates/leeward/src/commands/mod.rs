@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod status;
 
 use std::fmt::Display;
 use std::io::Write;
