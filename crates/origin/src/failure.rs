@@ -8,6 +8,9 @@ pub const DNS: ErrorType = ErrorType::Custom("OriginDns");
 /// The custom error type for a request without time left for another attempt.
 pub const DEADLINE: ErrorType = ErrorType::Custom("OriginDeadline");
 
+/// The custom error type for an origin without a server for the client's scheme.
+pub const NO_SERVER: ErrorType = ErrorType::Custom("OriginNoServer");
+
 /// One failure, classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
@@ -72,6 +75,7 @@ fn upstream(etype: &ErrorType) -> (Reason, u16, AttemptResult) {
         ErrorType::HTTPStatus(status) => (Reason::Status, *status, Status),
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => (Reason::Closed, 502, Broken),
         etype if *etype == DNS => (Reason::Dns, 503, Connect),
+        etype if *etype == NO_SERVER => (Reason::NoOrigin, 502, Connect),
         etype if *etype == DEADLINE => (Reason::Deadline, 504, Timeout),
         ErrorType::InternalError => (Reason::Internal, 500, Broken),
         _ => (Reason::BadAnswer, 502, Broken),
@@ -94,6 +98,7 @@ mod tests {
             (ErrorType::ReadTimedout, 504, Reason::ReadTimeout),
             (ErrorType::WriteTimedout, 504, Reason::WriteTimeout),
             (DEADLINE, 504, Reason::Deadline),
+            (NO_SERVER, 502, Reason::NoOrigin),
             (ErrorType::InvalidHTTPHeader, 502, Reason::BadAnswer),
             (ErrorType::ConnectionClosed, 502, Reason::Closed),
             (ErrorType::HTTPStatus(404), 404, Reason::Status),

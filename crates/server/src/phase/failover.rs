@@ -67,7 +67,8 @@ pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error
     session.set_keepalive(None);
     let background = session.subrequest_ctx.is_some() && ctx.alternate.is_none();
     // what the edge decided by itself is no failure of an origin
-    let origins_fault = *error.esource() != ErrorSource::Downstream && failure.reason != Reason::Internal;
+    let own = matches!(failure.reason, Reason::Internal | Reason::NoOrigin);
+    let origins_fault = *error.esource() != ErrorSource::Downstream && !own;
     let failover = if origins_fault && !background { applies(session.req_header(), ctx, status) } else { None };
     let answer = match failover {
         Some(failover) => {

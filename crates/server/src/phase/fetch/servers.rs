@@ -62,7 +62,7 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
 }
 
 fn plan(edge: &Leeward, ctx: &Context) -> pingora::Result<Attempts> {
-    let none = || Error::explain(ErrorType::HTTPStatus(502), "no server for this scheme");
+    let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
     let (origin, _) = ctx.route.as_ref().and_then(origin_of).ok_or_else(none)?;
     let https = ctx.client.scheme == Scheme::Https;
     let mut plan = Attempts::plan(origin, https, &edge.turns, Instant::now()).ok_or_else(none)?;
