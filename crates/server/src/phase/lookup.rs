@@ -156,15 +156,15 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
     let now = SystemTime::now();
     ctx.lookup.ttl = Some(seconds_until(meta.fresh_until(), now));
     ctx.lookup.collapsed = session.cache.lock_duration().is_some();
+    if !fresh && freshness::must_revalidate(meta) {
+        ctx.lookup.must_revalidate = true;
+    }
     let route = ctx.route.as_ref()?;
     let (policy, effective) = route.rules()?;
     let status = meta.response_header().status.as_u16();
     if failover::applies(session.req_header(), ctx, status).is_some() {
         // a stored error would be the client's answer, and the rules want something else instead: ask again
         return Some(ForcedFreshness::ForceMiss);
-    }
-    if !fresh && freshness::must_revalidate(meta) {
-        ctx.lookup.must_revalidate = true;
     }
     let refresh = decide::lookup(policy, effective).refresh?;
     if refresh.since > now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
