@@ -298,28 +298,6 @@ fn an_authority_that_is_not_one_is_an_error() {
 }
 
 #[test]
-fn a_reload_says_which_keys_wait_for_a_restart() {
-    let running = snapshot(LEAST);
-    let table: &[(&str, &[&str])] = &[
-        ("", &[]),
-        ("log: { access: \"off\" }\naccount: \"0002\"\nserver: { limits: { uri: 4KiB }, grace_period: 1s }\n", &[]),
-        ("cache: { memory: 1GiB }\n", &[]),
-        ("cache: { memory: 256MiB }\n", &["cache.memory"]),
-        ("admin: { address: 127.0.0.1:9181 }\n", &["admin.address"]),
-        ("server: { threads: 999 }\n", &["server.threads"]),
-        ("server: { listen: [{ address: 0.0.0.0:8081 }] }\n", &["server.listen"]),
-        (
-            "server: { listen: [{ address: 0.0.0.0:8080, proxy_protocol: { trusted: [10.0.0.0/8] } }] }\n",
-            &["server.listen"],
-        ),
-        ("server: { threads: 999, listen: [{ address: 0.0.0.0:8081 }] }\n", &["server.threads", "server.listen"]),
-    ];
-    for (change, waits) in table {
-        assert_eq!(running.changes_that_wait(&snapshot(&format!("{change}{LEAST}"))), *waits, "{change}");
-    }
-}
-
-#[test]
 fn paths_in_a_file_start_at_its_folder() {
     let folder = Folder::new();
     let snapshot = folder.load(&format!("log: {{ access: logs/access.log }}\n{LEAST}")).snapshot.unwrap();

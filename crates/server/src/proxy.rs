@@ -39,7 +39,10 @@ pub struct Leeward {
 }
 
 impl Leeward {
-    /// Request and security phases. Some: the edge answers by itself.
+    /// Request and security phases.
+    ///
+    /// # Errors
+    /// What the edge answers by itself.
     fn admit(session: &mut Session, ctx: &mut Context) -> std::result::Result<(), Answer> {
         request::check(session, ctx)?;
         request::route(session.req_header(), ctx)?;

@@ -2,7 +2,6 @@
 
 mod origins;
 mod sites;
-mod wait;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

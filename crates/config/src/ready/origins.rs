@@ -100,7 +100,7 @@ impl Default for Timeouts {
 pub struct OriginTls {
     /// Chain and name are verified.
     pub verify: bool,
-    /// Server name sent and verified; absent: the Host sent, else the server's name.
+    /// Server name sent and verified; absent: `host_header`, else the server's name, or for an address the Host that is sent.
     pub sni: Option<String>,
     /// DER certificates of the own CA, parsed when the configuration was checked; empty: the system's.
     pub ca: Vec<Vec<u8>>,

@@ -127,7 +127,7 @@ pub struct Backup {
 pub struct OriginTls {
     /// Verify the origin's certificate and its name.
     pub verify: bool,
-    /// Server name sent and verified; absent: the Host that is sent, else the server's name.
+    /// Server name sent and verified; absent: `host_header`, else the server's name, or for an address the Host that is sent.
     pub sni: Option<String>,
     /// PEM file of the certificate authorities to trust instead of the system's.
     pub ca: Option<String>,

@@ -82,15 +82,8 @@ fn describe(snapshot: &Snapshot) -> Value {
 
 fn about_origin(origin: &Origin) -> Value {
     let servers = |servers: &Option<Servers>| {
-        let servers = servers.as_ref()?.servers.iter().map(|server| {
-            let scheme = if server.tls { "https" } else { "http" };
-            if server.host.contains(':') {
-                format!("{scheme}://[{}]:{}", server.host, server.port)
-            } else {
-                format!("{scheme}://{}:{}", server.host, server.port)
-            }
-        });
-        Some(servers.collect::<Vec<_>>())
+        let servers = &servers.as_ref()?.servers;
+        Some(servers.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
     json!({
         "name": origin.name,

@@ -12,6 +12,10 @@ use pingora_proxy::Session;
 use crate::accept;
 use crate::context::Context;
 
+/// `Via` of every answer: the protocol spoken with the origin and [`NAME`].
+const VIA: HeaderValue = HeaderValue::from_static("1.1 leeward");
+const _: () = assert!(matches!(NAME.as_bytes(), b"leeward"), "`VIA` bears the edge's name");
+
 /// Finishes a response head: status fields, downstream caching, the rules' edits.
 ///
 /// # Errors
@@ -49,8 +53,7 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
         collapsed: ctx.lookup.collapsed,
     };
     response.append_header("Cache-Status", cache_status.value())?;
-    response.append_header("Via", HeaderValue::from_static("1.1 leeward"))?;
-    debug_assert_eq!(NAME, "leeward");
+    response.append_header("Via", VIA)?;
     let Some(deliver) = ctx.route.as_ref().and_then(|route| route.rules()).map(|(p, e)| decide::deliver(p, e)) else {
         return Ok(());
     };

@@ -17,7 +17,7 @@ use pingora_proxy::Session;
 
 use super::failover;
 use crate::cache_parts::CacheParts;
-use crate::context::{Context, Route};
+use crate::context::{Context, Route, unix};
 
 /// How long a request waits for another one's fetch before it asks the origin itself, uncached.
 const WAIT_FOR_FILL: Duration = Duration::from_secs(10);
@@ -167,9 +167,7 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
         return Some(ForcedFreshness::ForceMiss);
     }
     let refresh = decide::lookup(policy, effective).refresh?;
-    if refresh.since > now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        || !freshness::must_refresh(meta, refresh.since)
-    {
+    if refresh.since > unix(now) || !freshness::must_refresh(meta, refresh.since) {
         return None;
     }
     if refresh.must_revalidate {
@@ -183,7 +181,7 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
 
 /// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error`.
 /// The windows were checked before; `failover_order` puts stale content after the site failover.
-pub(crate) fn may_serve_stale(session: &Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
     let Some(error) = error else { return !ctx.lookup.must_revalidate };
     if ctx.lookup.must_revalidate || *error.esource() != ErrorSource::Upstream {
         return false;
@@ -198,6 +196,8 @@ pub(crate) fn may_serve_stale(session: &Session, ctx: &mut Context, error: Optio
         _ => true,
     };
     if serve {
+        // Pingora does not keep a connection after a failed attempt, whatever is served: say so
+        session.set_keepalive(None);
         let (status, reason) = (failure.status, failure.reason);
         ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
     }

@@ -1,4 +1,5 @@
-//! The phases of a request, in order. `proxy.rs` says which hook calls which; no phase calls another.
+//! The phases of a request, in order. `proxy.rs` says which hook calls which. A phase does not do another one's work; what
+//! `lookup` and `fetch` ask is whether `failover` applies to a status, since a copy or an answer is then no use.
 //!
 //! * [`request`]: is this HTTP, whose is it, which rules apply
 //! * [`security`]: may it be answered

@@ -90,7 +90,7 @@ fn a_broken_file_leaves_what_runs_and_says_why() {
 fn what_is_only_read_at_a_start_is_named() {
     let running = start("server: { listen: [{ address: '127.0.0.1:0' }], threads: 2 }\ncache: { memory: 64MiB }\n");
     let listen = "listen: [{ address: '127.0.0.1:0' }]";
-    let cases: [(String, &[&str]); 8] = [
+    let cases: [(String, &[&str]); 9] = [
         (format!("server: {{ {listen}, threads: 2 }}\ncache: {{ memory: 64MiB }}\n"), &[]),
         (format!("server: {{ {listen}, threads: 3 }}\ncache: {{ memory: 64MiB }}\n"), &["server.threads"]),
         (format!("server: {{ {listen}, threads: 2, grace_period: 3s }}\ncache: {{ memory: 64MiB }}\n"), &["server.grace_period"]),
@@ -105,6 +105,10 @@ fn what_is_only_read_at_a_start_is_named() {
         (
             format!("server: {{ {listen}, threads: 2 }}\ncache: {{ memory: 64MiB }}\nadmin: {{ address: '127.0.0.1:1' }}\n"),
             &["admin.address"],
+        ),
+        (
+            "server: { listen: [{ address: '127.0.0.1:1' }], threads: 3 }\ncache: { memory: 64MiB }\n".to_owned(),
+            &["server.listen", "server.threads"],
         ),
     ];
     for (configuration, wanted) in cases {
