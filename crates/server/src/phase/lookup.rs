@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use leeward_cache::{freshness, key};
-use leeward_config::ready::{Platform, QueryString};
+use leeward_config::ready::{Origin, Platform, QueryString};
 use leeward_rules::decide::{self, KeyHost};
 use leeward_rules::{Caching, Scheme};
 use leeward_telemetry::FailoverTo;
@@ -123,11 +123,16 @@ pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r R
         KeyHost::Property => None,
         // the Host that the origin sees when it follows the client's, else the origin's own name
         KeyHost::Unset => {
-            route.origin.as_ref().filter(|origin| origin.host_header.is_some()).map(|origin| origin.name.clone())
+            route.origin.as_ref().filter(|origin| origin.host_header.is_some()).map(|origin| origin_component(origin))
         }
     };
     let host = host.unwrap_or_else(|| normal_authority(route, ctx.client.scheme));
     KeyParts { scheme: ctx.client.scheme.as_str(), host, path: &route.origin_path, query }
+}
+
+/// An origin in keys. A directory is unique within its platform only, and no host has a slash.
+fn origin_component(origin: &Origin) -> String {
+    format!("{}/{}", origin.platform.name(), origin.name)
 }
 
 /// The client's Host in one form: lower case, no trailing dot, no default port.
@@ -182,7 +187,8 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
 /// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error`.
 /// The windows were checked before; `failover_order` puts stale content after the site failover.
 pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
-    let Some(error) = error else { return !ctx.lookup.must_revalidate };
+    // the framework would refresh an alternate's copy with a request for what the client asked for
+    let Some(error) = error else { return !ctx.lookup.must_revalidate && ctx.alternate.is_none() };
     if ctx.lookup.must_revalidate || *error.esource() != ErrorSource::Upstream {
         return false;
     }
