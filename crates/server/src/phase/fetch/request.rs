@@ -37,6 +37,8 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
         decide::fetch(policy, effective, &ctx.facts(route, &client_view), &route.origin_path)
     });
     let path = fetch.as_ref().and_then(|fetch| fetch.path.as_deref()).unwrap_or(&route.origin_path);
+    // `OPTIONS *` asks about the server, which has no path (RFC 9112 3.2.4)
+    let path = if client_view.uri.path() == "*" { "*" } else { path };
     request.set_uri(target(path, client_view.uri.query())?);
     request.insert_header("Host", host_for(route, ctx))?;
     for name in &UNTRUSTED {

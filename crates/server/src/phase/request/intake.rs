@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Version};
 use leeward_rules::Scheme;
 use leeward_telemetry::Reason;
@@ -44,6 +44,8 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
         session.set_keepalive(connection.keepalive());
     }
     session.set_read_timeout(Some(limits.body_timeout));
+    // what is left of a refused request is read so long at most, however slowly it comes
+    session.set_total_drain_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.write_timeout));
     session.set_min_send_rate(Some(MIN_SEND_RATE));
     // else a request that comes while this one's fill still runs (HEAD of a cold object) costs the connection, unannounced
@@ -55,19 +57,39 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     as_http11(session)
 }
 
-/// An HTTP/2 request is carried on as HTTP/1.1 with a `Host`: subrequests are printed and parsed as HTTP/1.1.
+/// An HTTP/2 request is carried on as HTTP/1.1 with a `Host`: subrequests are printed and parsed as HTTP/1.1. What
+/// HTTP/1.0 leaves out and the target says becomes a `Host` too; in HTTP/1.1 its absence is an error.
 fn as_http11(session: &mut Session) -> pingora::Result<()> {
-    if !session.is_http2() {
-        return Ok(());
-    }
+    let http2 = session.is_http2();
     let request = session.req_header_mut();
-    if !request.headers.contains_key(HOST)
-        && let Some(authority) = request.uri.authority().map(|authority| authority.as_str().to_owned())
+    if (http2 || request.version == Version::HTTP_10)
+        && !request.headers.contains_key(HOST)
+        && let Some(authority) = authority(request).map(str::to_owned)
     {
         request.insert_header(HOST, authority)?;
     }
-    request.set_version(Version::HTTP_11);
+    if http2 {
+        join_cookies(request)?;
+        request.set_version(Version::HTTP_11);
+    }
     Ok(())
+}
+
+/// The authority of the target: HTTP/2's, or that of an absolute form, which the framework leaves in the raw target.
+fn authority(request: &RequestHeader) -> Option<&str> {
+    request.uri.authority().map(http::uri::Authority::as_str).or_else(|| strict::absolute(request.raw_path()))
+}
+
+/// HTTP/2 may send each cookie in a field of its own; outside of it there is one (RFC 9113 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut cookies = request.headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return Ok(()) };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    request.insert_header(COOKIE, joined)
 }
 
 /// What `failover` handed to this request, when it is an alternate request.
@@ -118,7 +140,7 @@ pub(crate) fn check_head(header: &RequestHeader, ctx: &mut Context) -> Result<()
     let head = strict::Head {
         method: &header.method,
         target: header.raw_path(),
-        authority: header.uri.authority().map(http::uri::Authority::as_str),
+        authority: authority(header),
         version: header.version,
         headers: &header.headers,
     };

@@ -121,6 +121,14 @@ fn target(head: &Head<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The authority of an absolute-form target (RFC 9112 3.2.2).
+pub(crate) fn absolute(target: &[u8]) -> Option<&str> {
+    let target = std::str::from_utf8(target).ok()?;
+    let (scheme, rest) = target.split_once("://")?;
+    let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    known.then(|| rest.split(['/', '?', '#']).next().unwrap_or(rest))
+}
+
 fn host(head: &Head<'_>) -> Result<(), Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
@@ -128,8 +136,8 @@ fn host(head: &Head<'_>) -> Result<(), Refusal> {
         return Err(malformed("more than one Host"));
     }
     let Some(host) = first else {
-        return match (head.version, head.authority) {
-            (Version::HTTP_10 | Version::HTTP_09, _) | (_, Some(_)) => Ok(()),
+        return match head.version {
+            Version::HTTP_10 | Version::HTTP_09 => Ok(()),
             _ => Err(malformed("no Host")),
         };
     };

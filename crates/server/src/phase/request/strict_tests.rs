@@ -37,7 +37,7 @@ fn status(head: &str) -> u16 {
         let value = value.strip_prefix(' ').unwrap_or(value).replace("\\t", "\t");
         headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(&value).unwrap());
     }
-    let authority = target.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap());
+    let authority = absolute(target.as_bytes());
     let head = Head { method: &method, target: target.as_bytes(), authority, version, headers: &headers };
     check(&head, &limits()).map_or_else(|refusal| refusal.status, |()| 200)
 }
@@ -72,6 +72,11 @@ fn what_two_parsers_could_read_differently_is_refused() {
         ("GET http://a/x HTTP/1.1|Host: a", 200),
         ("GET http://a/x HTTP/1.1|Host: A", 200),
         ("GET http://a/x HTTP/1.1|Host: b", 400),
+        ("GET HTTP://a?x HTTP/1.1|Host: a", 200),
+        ("GET http://u@a/x HTTP/1.1|Host: a", 400),
+        ("GET http://a/x HTTP/1.1", 400),
+        ("GET ftp://a/x HTTP/1.1|Host: a", 400),
+        ("GET http:/a HTTP/1.1|Host: a", 400),
         ("GET x HTTP/1.1|Host: a", 400),
         ("GET /a#b HTTP/1.1|Host: a", 400),
         ("GET /\u{7f} HTTP/1.1|Host: a", 400),
