@@ -126,7 +126,11 @@ impl ProxyHttp for Leeward {
     }
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
-        lookup::may_serve_stale(session, ctx, error)
+        let serve = lookup::may_serve_stale(session, ctx, error);
+        if let (true, Some(error)) = (serve, error) {
+            fetch::replaced(ctx, error);
+        }
+        serve
     }
 
     // ---- fetch

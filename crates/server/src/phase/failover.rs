@@ -134,15 +134,17 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
     let (prepared, handle) = spawner.create_subrequest(session.as_downstream(), child);
     let body = InputBodyType::Preset(InputBody::NoBody);
     let piped = pipe_subrequest(session, prepared, handle, |task| Ok(Some(task)), body).await;
+    let answered = session.response_written().map(|response| response.status.as_u16());
     if let Ok(seen) = report.seen.lock() {
         ctx.fetch.of_alternate.extend(seen.attempts.iter().cloned());
         ctx.lookup.state = seen.cache;
         if let Some(failover) = &mut ctx.failover {
-            failover.alternate_status = seen.status;
+            // what the alternate's own rules answered passed no phase that reports
+            failover.alternate_status = seen.status.or(answered);
         }
     }
     match piped {
-        Ok(_) if session.response_written().is_some() => Ok(()),
+        Ok(_) if answered.is_some() => Ok(()),
         Ok(_) => Err(unreachable),
         Err(PipeSubrequestError { error, mut state, .. }) => {
             log::info!("the alternate answer broke off: {error}");
@@ -150,7 +152,8 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
             if let Some(mut rest) = state.pipe_rx.take() {
                 tokio::spawn(async move { while rest.recv().await.is_some() {} });
             }
-            if session.response_written().is_some() { Ok(()) } else { Err(unreachable) }
+            ctx.error = Some(bounded(&format!("the alternate answer broke off: {error}")).to_owned());
+            if answered.is_some() { Ok(()) } else { Err(unreachable) }
         }
     }
 }

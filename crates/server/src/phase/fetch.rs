@@ -37,3 +37,10 @@ pub(crate) fn judge(session: &Session, response: &mut ResponseHeader, ctx: &mut 
     servers::finish(ctx, AttemptResult::Ok, None, Some(status));
     Ok(())
 }
+
+/// An origin's error that a stale copy stands in for: the framework asks no further hook about it.
+pub(crate) fn replaced(ctx: &mut Context, error: &Error) {
+    if let ErrorType::HTTPStatus(status) = error.etype() {
+        servers::finish(ctx, AttemptResult::Status, Some(Reason::Status), Some(*status));
+    }
+}
