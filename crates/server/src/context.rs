@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Attempts, Target};
+use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
 use leeward_telemetry::{CacheState, Reason};
@@ -224,6 +225,24 @@ impl Route {
     /// The policy together with what applies of it.
     pub(crate) fn rules(&self) -> Option<(&Policy, &Effective)> {
         Some((self.policy()?, &self.effective))
+    }
+
+    /// The origin a request goes to, and the rule that names it: the policy's `origin`, else the site's own.
+    pub(crate) fn chosen_origin(&self) -> Option<(&Arc<Origin>, Option<OriginChoice<'_>>)> {
+        let choice = self.rules().and_then(|(policy, effective)| decide::origin(policy, effective));
+        let named = choice.as_ref().and_then(|choice| self.site.as_ref()?.policy_origins.get(choice));
+        named.or(self.origin.as_ref()).map(|origin| (origin, choice))
+    }
+
+    /// The client's Host in one form: lower case, no trailing dot, no default port.
+    pub(crate) fn normal_authority(&self, scheme: Scheme) -> String {
+        let default = if scheme == Scheme::Https { "443" } else { "80" };
+        let port = self.authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match port {
+            Some(port) if port != default && !port.is_empty() => format!("{host}:{port}"),
+            _ => host,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ fn header_of(question: &Question) -> pingora::Result<RequestHeader> {
 }
 
 fn origin(header: &RequestHeader, ctx: &Context, route: &Route) -> Option<Origin> {
-    let (origin, _) = fetch::origin_of(route)?;
+    let (origin, _) = route.chosen_origin()?;
     let servers = match ctx.client.scheme {
         Scheme::Http => &origin.http,
         Scheme::Https => &origin.https,

@@ -8,6 +8,7 @@ mod answer;
 mod cache_parts;
 mod context;
 pub mod explain;
+mod header_edits;
 pub mod life;
 mod phase;
 pub mod proxy;

@@ -137,7 +137,7 @@ impl ProxyHttp for Leeward {
 
     async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let Some(route) = &ctx.route else { return Ok(false) };
-        if fetch::origin_of(route).is_some() {
+        if route.chosen_origin().is_some() {
             return Ok(true);
         }
         ctx.reason = Some(Reason::NoOrigin);

@@ -1,16 +1,16 @@
 //! The last phase before the wire: what the client sees of an answer.
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue, Version};
-use leeward_rules::decide::{self, Downstream, EditOp, HeaderEdit};
+use http::{HeaderValue, Version};
+use leeward_rules::decide::{self, Downstream};
 use leeward_telemetry::CacheState;
 use leeward_telemetry::status_fields::{CacheStatus, NAME};
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use pingora_cache::{CachePhase, NoCacheReason};
 use pingora_proxy::Session;
 
-use crate::accept;
 use crate::context::Context;
+use crate::{accept, header_edits};
 
 /// `Via` of every answer: the protocol spoken with the origin and [`NAME`].
 const VIA: HeaderValue = HeaderValue::from_static("1.1 leeward");
@@ -67,7 +67,7 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
             response.remove_header(name);
         }
     }
-    apply_edits(response, &deliver.headers)
+    header_edits::apply(response, &deliver.headers)
 }
 
 /// A body that outgrew what is kept passes through a window to those who read it: the origin is then read no faster than
@@ -93,50 +93,4 @@ pub(crate) fn state(session: &Session, ctx: &Context) -> CacheState {
         CachePhase::Disabled(_) | CachePhase::Bypass => CacheState::Uncacheable,
         CachePhase::Uninit | CachePhase::CacheKey => CacheState::None,
     }
-}
-
-/// Headers that rules may edit.
-pub(crate) trait Fields {
-    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()>;
-    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()>;
-    fn remove(&mut self, name: &HeaderName);
-}
-
-impl Fields for ResponseHeader {
-    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
-        self.append_header(name, value).map(|_| ())
-    }
-    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
-        self.insert_header(name, value)
-    }
-    fn remove(&mut self, name: &HeaderName) {
-        self.remove_header(name);
-    }
-}
-
-impl Fields for RequestHeader {
-    fn append(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
-        self.append_header(name, value).map(|_| ())
-    }
-    fn insert(&mut self, name: HeaderName, value: HeaderValue) -> pingora::Result<()> {
-        self.insert_header(name, value)
-    }
-    fn remove(&mut self, name: &HeaderName) {
-        self.remove_header(name);
-    }
-}
-
-/// Applies what rules change, in their order.
-///
-/// # Errors
-/// When a field cannot be set.
-pub(crate) fn apply_edits(fields: &mut impl Fields, edits: &[HeaderEdit<'_>]) -> pingora::Result<()> {
-    for HeaderEdit { op, name, value } in edits {
-        match (op, value) {
-            (EditOp::Add, Some(value)) => fields.append((*name).clone(), (*value).clone())?,
-            (EditOp::Modify, Some(value)) => fields.insert((*name).clone(), (*value).clone())?,
-            _ => fields.remove(name),
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use leeward_config::ready::Timeouts;
 use leeward_origin::Failure;
 use leeward_rules::decide::{self, AlternateUrl, Failover, FailoverKind};
@@ -16,10 +17,8 @@ use pingora_proxy::subrequest::pipe::{InputBody, InputBodyType, PipeSubrequestEr
 use pingora_proxy::subrequest::{self, BodyMode};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::fetch::origin_of;
-use super::request::has_body;
 use crate::answer::Answer;
-use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context};
+use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
 use crate::proxy::Leeward;
 
 /// What `site-failover` wants instead of an answer with this status, if it can be done for this request.
@@ -38,6 +37,12 @@ pub(crate) fn applies(request: &RequestHeader, ctx: &Context, status: u16) -> Op
     let failover = decide::failover(policy, effective, &ctx.facts(route, request), status)?;
     let repeatable = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) && !has_body(request);
     (failover.kind != FailoverKind::Alternate || repeatable).then_some(failover)
+}
+
+/// Whether a body follows the head, by its framing.
+fn has_body(request: &RequestHeader) -> bool {
+    let length = request.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    length || request.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The way on in words, for `leeward explain`.
@@ -167,6 +172,6 @@ fn deadline(ctx: &Context) -> Instant {
 }
 
 fn timeouts(ctx: &Context) -> Timeouts {
-    let origin = ctx.route.as_ref().and_then(origin_of).map(|(origin, _)| &origin.timeouts);
+    let origin = ctx.route.as_ref().and_then(Route::chosen_origin).map(|(origin, _)| &origin.timeouts);
     origin.cloned().unwrap_or_default()
 }

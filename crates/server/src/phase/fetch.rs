@@ -4,7 +4,7 @@ mod request;
 mod servers;
 
 pub(crate) use request::prepare;
-pub(crate) use servers::{broke_off, next_peer, no_connection, origin_of};
+pub(crate) use servers::{broke_off, next_peer, no_connection};
 
 use http::StatusCode;
 use leeward_telemetry::{AttemptResult, Reason};

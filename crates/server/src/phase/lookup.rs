@@ -6,8 +6,8 @@ use http::Method;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use leeward_cache::{freshness, key};
 use leeward_config::ready::{Origin, Platform, QueryString};
+use leeward_rules::Caching;
 use leeward_rules::decide::{self, KeyHost};
-use leeward_rules::{Caching, Scheme};
 use leeward_telemetry::FailoverTo;
 use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
@@ -126,24 +126,13 @@ pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r R
             route.origin.as_ref().filter(|origin| origin.host_header.is_some()).map(|origin| origin_component(origin))
         }
     };
-    let host = host.unwrap_or_else(|| normal_authority(route, ctx.client.scheme));
+    let host = host.unwrap_or_else(|| route.normal_authority(ctx.client.scheme));
     KeyParts { scheme: ctx.client.scheme.as_str(), host, path: &route.origin_path, query }
 }
 
 /// An origin in keys. A directory is unique within its platform only, and no host has a slash.
 fn origin_component(origin: &Origin) -> String {
     format!("{}/{}", origin.platform.name(), origin.name)
-}
-
-/// The client's Host in one form: lower case, no trailing dot, no default port.
-pub(crate) fn normal_authority(route: &Route, scheme: Scheme) -> String {
-    let default = if scheme == Scheme::Https { "443" } else { "80" };
-    let port = route.authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
-    match port {
-        Some(port) if port != default && !port.is_empty() => format!("{host}:{port}"),
-        _ => host,
-    }
 }
 
 /// Nothing stored that can be used. A HEAD does not fill the cache: its connection would have to wait for a body that it did

@@ -8,10 +8,8 @@ use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
-use super::servers::origin_of;
 use crate::context::{Context, Route};
-use crate::phase::deliver::apply_edits;
-use crate::phase::lookup::normal_authority;
+use crate::header_edits;
 
 /// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
 static UNTRUSTED: [HeaderName; 9] = [
@@ -46,11 +44,11 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     }
     request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
     request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
-    request.insert_header("X-Host", normal_authority(route, ctx.client.scheme))?;
+    request.insert_header("X-Host", route.normal_authority(ctx.client.scheme))?;
     append(request, "Via", &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
     append(request, "CDN-Loop", NAME)?;
     if let Some(fetch) = &fetch {
-        apply_edits(request, &fetch.headers)?;
+        header_edits::apply(request, &fetch.headers)?;
     }
     Ok(())
 }
@@ -62,8 +60,8 @@ fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
 
 /// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's.
 pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
-    let own = || normal_authority(route, ctx.client.scheme);
-    match origin_of(route) {
+    let own = || route.normal_authority(ctx.client.scheme);
+    match route.chosen_origin() {
         Some((_, Some(choice))) => match choice.host_header {
             HostHeader::Property => own(),
             HostHeader::Origin => choice.domain.to_owned(),

@@ -1,13 +1,10 @@
 //! From attempt to attempt: the next server, and what a failed attempt leaves behind.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use leeward_config::ready::Origin;
 use leeward_origin::attempts::{Attempts, Exhausted, Step};
 use leeward_origin::{Failure, failure};
 use leeward_rules::Scheme;
-use leeward_rules::decide::{self, OriginChoice};
 use leeward_telemetry::access_log::Attempt;
 use leeward_telemetry::{AttemptResult, FailoverTo, Reason};
 use pingora::upstreams::peer::HttpPeer;
@@ -17,13 +14,6 @@ use pingora_proxy::Session;
 use super::request::host_for;
 use crate::context::{Context, Current, Route};
 use crate::proxy::Leeward;
-
-/// The origin a request goes to, and the rule that names it: the policy's `origin`, else the site's own.
-pub(crate) fn origin_of(route: &Route) -> Option<(&Arc<Origin>, Option<OriginChoice<'_>>)> {
-    let choice = route.rules().and_then(|(policy, effective)| decide::origin(policy, effective));
-    let named = choice.as_ref().and_then(|choice| route.site.as_ref()?.policy_origins.get(choice));
-    named.or(route.origin.as_ref()).map(|origin| (origin, choice))
-}
 
 /// The peer of the next attempt. Names are resolved here; a name without an address is a failed attempt like any other.
 ///
@@ -63,7 +53,7 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
 
 fn plan(edge: &Leeward, ctx: &Context) -> pingora::Result<Attempts> {
     let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
-    let (origin, _) = ctx.route.as_ref().and_then(origin_of).ok_or_else(none)?;
+    let (origin, _) = ctx.route.as_ref().and_then(Route::chosen_origin).ok_or_else(none)?;
     let https = ctx.client.scheme == Scheme::Https;
     let mut plan = Attempts::plan(origin, https, &edge.turns, Instant::now()).ok_or_else(none)?;
     if let Some(alternate) = &ctx.alternate {

@@ -186,12 +186,6 @@ pub(crate) fn measure(chunk: Option<&Bytes>, ctx: &mut Context) -> pingora::Resu
     Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down())
 }
 
-/// Whether a body follows the head, by its framing.
-pub(crate) fn has_body(request: &RequestHeader) -> bool {
-    let length = request.headers.get(http::header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    length || request.headers.contains_key(http::header::TRANSFER_ENCODING)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,5 +6,5 @@ mod intake;
 mod route;
 pub(crate) mod strict;
 
-pub(crate) use intake::{begin, check, check_head, has_body, measure};
+pub(crate) use intake::{begin, check, check_head, measure};
 pub(crate) use route::{redirect, route};
