@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve.
+    /// Serve until a signal ends it; SIGHUP reloads the configuration.
     Run(commands::run::Args),
     /// Check a configuration: exit code 0 when it is valid, 1 when not, 2 when it cannot be read.
     Check(commands::check::Args),

@@ -47,7 +47,8 @@ pub struct Running {
     pub admin: std::net::SocketAddr,
 }
 
-/// Serves until a signal ends the process. `file` is read again by a reload; `ready` is called once clients may connect.
+/// Serves until a signal ends the process. `file` is read again by a reload; `ready` is called once clients may connect,
+/// `ended` when the last request was answered or cut: the process may be gone before this function returns.
 ///
 /// # Errors
 /// What keeps the edge from starting; nothing was served then.
@@ -56,6 +57,7 @@ pub fn run(
     file: PathBuf,
     signals: Signals,
     ready: impl FnOnce(&Running),
+    ended: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
     if let Err(error) = life::raise_open_files(snapshot.server.limits.connections) {
         log::warn!("the limit of open files stays as it is: {error}");
@@ -107,7 +109,12 @@ pub fn run(
     let admin = Admin::new(stage.clone(), sources);
     server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
     let log = Arc::clone(&access_log);
-    server.add_service(background_service("drain", Drain::new(stage, gate, move || log.flush())));
+    let ended = Arc::new(move || {
+        log.flush();
+        ended();
+    });
+    let drained = Arc::clone(&ended);
+    server.add_service(background_service("drain", Drain::new(stage, gate, move || drained())));
 
     let (reload, log) = (Arc::clone(&reloader), Arc::clone(&access_log));
     signals.handle(Handlers {
@@ -118,7 +125,7 @@ pub fn run(
     })?;
     ready(&running);
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
-    access_log.flush();
+    ended();
     Ok(())
 }
 

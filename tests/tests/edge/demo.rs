@@ -1,6 +1,7 @@
 //! The demo: exactly the commands it prints are run, and each answer must hold what it says.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use leeward_tests::client::{Request, Response, Target};
@@ -101,6 +102,10 @@ fn play(curl: bool) {
     demo.signal(Signal::TERM);
     let status = demo.wait(PATIENCE);
     assert!(status.success(), "the demo ended with {status}");
+    let said = demo.output().out();
+    let file = said.iter().find_map(|line| line.strip_prefix("Its configuration is ")?.split(". ").next());
+    let file = file.expect("the demo says where its configuration is");
+    assert!(!Path::new(file).exists(), "{file} is still there");
 }
 
 #[test]

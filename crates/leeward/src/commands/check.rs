@@ -10,6 +10,7 @@ use super::say;
 
 /// Check a configuration.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Needs no network and no running edge. What passes here is what a reload takes.")]
 pub(crate) struct Args {
     /// The configuration.
     #[arg(default_value = "leeward.yaml", value_name = "FILE")]

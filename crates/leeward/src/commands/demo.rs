@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use leeward_server::Running;
 use leeward_server::life::{Signals, Stage};
 
 use super::{say, say_error, start_logging};
@@ -34,15 +35,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let Some(snapshot) = loaded.snapshot else { bail!("the demo's own configuration is not valid") };
     let control = origin.control();
-    let served = leeward_server::run(snapshot, file.clone(), signals, |running| {
+    let ready = |running: &Running| {
         if let Some(edge) = running.listeners.first() {
             say(&script::instructions(*edge, running.admin, control, &file));
         }
-    });
-    let _ = std::fs::remove_dir_all(&folder);
-    match served {
+    };
+    let clean_up = move || drop(std::fs::remove_dir_all(&folder));
+    match leeward_server::run(snapshot, file.clone(), signals, ready, clean_up.clone()) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
+            clean_up();
             say_error(&format!("leeward: {error} (another port: --port 0)"));
             Ok(ExitCode::FAILURE)
         }

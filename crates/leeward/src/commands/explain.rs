@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
 use leeward_rules::Code;
-use leeward_server::explain::{Explanation, Question, explain};
+use leeward_server::explain::{Explanation, Own, Question, explain};
 
 use super::check::Format;
 use super::{say, say_error};
@@ -16,7 +16,8 @@ use super::{say, say_error};
 /// Say what would be done with a request, and why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The URL as a client would type it.
+    /// The URL as a client would type it, with http:// or https://.
+    #[arg(value_parser = url)]
     url: http::Uri,
     /// The configuration.
     #[arg(long, default_value = "leeward.yaml", value_name = "FILE")]
@@ -33,12 +34,22 @@ pub(crate) struct Args {
     /// The country the client is in, such as JP.
     #[arg(long, value_name = "CC", value_parser = country)]
     country: Option<Code>,
-    /// When the request is made, RFC 3339; now, when absent.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    /// When the request is made, such as 2026-01-31T12:00:00Z; now, when absent.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<SystemTime>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+fn url(text: &str) -> Result<http::Uri, String> {
+    let wanted = || "a URL begins with http:// or https://, and has spaces and other than ASCII escaped".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wanted())?;
+    if matches!(url.scheme_str(), Some("http" | "https")) { Ok(url) } else { Err(wanted()) }
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339_weak(text).map_err(|_| "a time is written 2026-01-31T12:00:00Z (RFC 3339)".to_owned())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -98,15 +109,20 @@ fn text(found: &Explanation) -> String {
         }
     }
     if let Some(answer) = &found.answer {
-        let location = answer.location.as_ref().map(|to| format!(", to {to}")).unwrap_or_default();
-        fact("answer", &format!("{} {}{location}", answer.status, answer.reason));
+        let Own { status, reason, location } = answer;
+        let more = location.as_ref().map_or_else(|| format!(": {}", reason.about().trim()), |to| format!(", to {to}"));
+        fact("answer", &format!("{status} {reason}{more}"));
     }
     if let Some(cache) = &found.cache {
         fact("cache", cache.key.as_ref().map_or("not used", |key| key));
     }
     if let Some(origin) = &found.origin {
-        let servers = origin.servers.join(", ");
-        fact("origin", &format!("{} at {servers}: {} with Host {}", origin.name, origin.target, origin.host));
+        if origin.servers.is_empty() {
+            fact("origin", &format!("{} has no server for this scheme: 502", origin.name));
+        } else {
+            let servers = origin.servers.join(", ");
+            fact("origin", &format!("{} at {servers}: {} with Host {}", origin.name, origin.target, origin.host));
+        }
     }
     for way in &found.failover {
         let (first, last) = way.status;

@@ -9,6 +9,7 @@ pub(crate) fn configuration(edge: SocketAddr, origin: SocketAddr, mirror: Socket
         r#"# The configuration of `leeward demo`.
 server:
   listen: [{{ address: "{edge}" }}]
+  limits: {{ connections: 100 }} # what any machine's limit of open files allows
 admin: {{ address: 127.0.0.1:0 }}
 log: {{ access: off }}
 cache:
@@ -55,7 +56,7 @@ struct Step {
 }
 
 fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> {
-    let get = |host: &str, path: &str| format!("curl -si -H 'Host: {host}' http://{edge}{path}");
+    let get = |host: &str, path: &str| format!("curl -si -H 'Host: {host}' 'http://{edge}{path}'");
     let hello = || get("www.example.com", "/hello.txt");
     vec![
         Step {
