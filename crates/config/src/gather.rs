@@ -105,12 +105,15 @@ impl Gathered {
 
 /// Reads each element by itself.
 fn elements<T: DeserializeOwned>(report: &Report, at: &At, list: Vec<Value>, out: &mut Vec<Found<T>>) {
-    for (i, value) in list.into_iter().enumerate() {
-        let at = at.index(i);
+    // What cannot be read at all is pruned: the index is that in the list without it.
+    let mut index = 0;
+    for value in list {
+        let at = at.index(index);
         if report.is_full() {
             return;
         }
         if let Some(value) = read(report, &at, value) {
+            index += 1;
             out.push(Found { at, value });
         }
     }
@@ -159,7 +162,9 @@ pub(crate) fn document(report: &Report, path: &Path, named: Option<&At>, limit: 
                 column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
             };
             let file = report.file(path, text);
-            report.broken(file, place, "this is not UTF-8 text");
+            let wide = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| error.as_bytes().starts_with(mark));
+            let found = if wide { "this is UTF-16 text, not UTF-8" } else { "this is not UTF-8 text" };
+            report.broken(file, place, found).hint("save the file as UTF-8");
             return None;
         }
     };
@@ -174,7 +179,7 @@ pub(crate) fn document(report: &Report, path: &Path, named: Option<&At>, limit: 
         }
         Err(broken) => {
             let place = Place { line: broken.line.max(1), column: broken.column.max(1) };
-            report.broken(
+            let added = report.broken(
                 file,
                 place,
                 format!(
@@ -183,6 +188,9 @@ pub(crate) fn document(report: &Report, path: &Path, named: Option<&At>, limit: 
                     broken.message
                 ),
             );
+            if let Some(hint) = broken.hint {
+                added.hint(hint);
+            }
             None
         }
     }
@@ -215,6 +223,7 @@ fn plain(error: &std::io::Error) -> String {
 /// The files that the patterns name, each with the number of its pattern: by pattern, then by name, each file once.
 fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, PathBuf)> {
     let mut found: Vec<(usize, PathBuf)> = Vec::new();
+    let main = report.path(root.file);
     for (i, pattern) in patterns.iter().enumerate() {
         let at = root.key("include").index(i);
         let path = report.resolve(root.file, pattern);
@@ -227,6 +236,10 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
             continue;
         }
         if !name.contains('*') {
+            if is_same(&path, &main) {
+                report.error(&at, format!("`{pattern}` is this file itself"));
+                continue;
+            }
             found.push((i, path));
             continue;
         }
@@ -234,7 +247,7 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
             Ok(paths) if paths.is_empty() => {
                 report.warning(&at, format!("`{pattern}` names no file"));
             }
-            Ok(paths) => found.extend(paths.into_iter().map(|path| (i, path))),
+            Ok(paths) => found.extend(paths.into_iter().filter(|path| !is_same(path, &main)).map(|path| (i, path))),
             Err(error) => {
                 report.error(&at, format!("cannot look into `{}`: {}", folder.display(), plain(&error)));
             }
@@ -247,6 +260,11 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
         found.truncate(MAX_INCLUDES);
     }
     found
+}
+
+/// Whether both name the same file. A pattern beside the main file may fit its name, too.
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The files in a folder whose names match, sorted. Names that begin with a dot match only patterns that do.

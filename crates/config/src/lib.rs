@@ -14,6 +14,7 @@ pub mod ready;
 mod report;
 mod schema;
 mod secret;
+mod strict;
 mod tree;
 mod unsupported;
 pub mod written;

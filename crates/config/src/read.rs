@@ -1,12 +1,13 @@
 //! A tree to written types, tolerantly: what is wrong is reported and taken out, and the rest is read, so that one mistake does not
 //! hide the next. The serde types alone decide what is valid.
 
+use leeward_rules::nearest;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Deserializer, Segment, Track};
 
-use crate::diagnostic::nearest;
 use crate::report::{At, Report};
+use crate::strict::Strict;
 use crate::tree::Step;
 
 /// Mistakes that are looked for in one value (a list's element, or the sections that are no lists): each one means reading it anew.
@@ -16,7 +17,7 @@ const MAX_MISTAKES: usize = 200;
 pub(crate) fn read<T: DeserializeOwned>(report: &Report, at: &At, mut value: Value) -> Option<T> {
     for _ in 0..MAX_MISTAKES {
         let mut track = Track::new();
-        let error = match T::deserialize(Deserializer::new(&value, &mut track)) {
+        let error = match T::deserialize(Deserializer::new(Strict(&value), &mut track)) {
             Ok(read) => return Some(read),
             Err(error) => error.to_string(),
         };
@@ -32,6 +33,7 @@ pub(crate) fn read<T: DeserializeOwned>(report: &Report, at: &At, mut value: Val
         }
     }
     report.error(at, format!("more than {MAX_MISTAKES} mistakes are in here"));
+    report.prune(at);
     None
 }
 
@@ -132,7 +134,7 @@ fn mismatch(error: &str) -> Option<(&str, &str)> {
 /// Serde's names of types in the words of the reference.
 fn in_words(serde: &str) -> String {
     let exact = match serde {
-        "null" => "nothing",
+        "unit value" => "nothing",
         "map" | "a map" => "a mapping",
         "sequence" | "a sequence" => "a list",
         "a string" => "text",
@@ -172,6 +174,11 @@ fn short(text: &str) -> String {
 }
 
 fn type_hint(found: &str, expected: &str) -> Option<String> {
+    if found.starts_with("string ") {
+        let units = [("a duration", "`ms`, `s`, `m`, `h`, `d`"), ("a size", "`B`, `KiB`, `MiB`, `GiB`, `TiB`")];
+        let (what, units) = units.iter().find(|(what, _)| expected.starts_with(what))?;
+        return Some(format!("{what} is a whole number and one of {units}, without a space"));
+    }
     let number =
         ["integer `", "floating point `"].iter().find_map(|prefix| found.strip_prefix(prefix))?.trim_end_matches('`');
     if expected.starts_with("a duration") {

@@ -13,9 +13,11 @@ pub(crate) fn read(report: &Report, at: &At, written: &written::Secret) -> Optio
     let bytes = match written {
         written::Secret::Text(text) => {
             report.secret(at.file, text);
-            report
-                .warning(at, "this secret stands in the file itself")
-                .hint("keep it elsewhere: `{ file: PATH }` or `{ env: NAME }`");
+            if !text.is_empty() {
+                report
+                    .warning(at, "this secret stands in the file itself")
+                    .hint("keep it elsewhere: `{ file: PATH }` or `{ env: NAME }`");
+            }
             text.clone().into_bytes()
         }
         written::Secret::File(name) => {

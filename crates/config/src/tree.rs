@@ -66,11 +66,14 @@ pub(crate) struct Broken {
     /// From 1, in characters.
     pub(crate) column: usize,
     pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: Option<&'static str>,
 }
 
 /// Reads a file's text.
 pub(crate) fn parse(text: &str, form: Form) -> Result<Tree, Broken> {
     if form == Form::Yaml {
+        control(text)?;
         nesting(text)?;
     }
     let walk = Walk {
@@ -80,19 +83,18 @@ pub(crate) fn parse(text: &str, form: Form) -> Result<Tree, Broken> {
         path: RefCell::default(),
         duplicates: RefCell::default(),
     };
-    let value = match form {
-        Form::Json => {
-            let mut reader = serde_json::Deserializer::from_str(text);
-            Node(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|e| Broken {
-                line: e.line(),
-                column: e.column(),
-                message: without_place(&e.to_string()),
-            })
-        }
-        Form::Yaml => {
-            Node(&walk).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| not_yaml(&error, text))
-        }
-    };
+    let value =
+        match form {
+            Form::Json => {
+                let mut reader = serde_json::Deserializer::from_str(text);
+                Node(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|e| {
+                    Broken { line: e.line(), column: e.column(), message: without_place(&e.to_string()), hint: None }
+                })
+            }
+            Form::Yaml => Node(&walk)
+                .deserialize(serde_yaml::Deserializer::from_str(text))
+                .map_err(|error| not_yaml(&error, text)),
+        };
     value.map(|value| Tree { value, duplicates: walk.duplicates.take() })
 }
 
@@ -110,14 +112,38 @@ fn not_yaml(error: &serde_yaml::Error, text: &str) -> Broken {
         let marks = text.lines().enumerate().filter(|(_, line)| *line == "---" || line.starts_with("--- "));
         return match marks.last() {
             Some((line, _)) if message.contains("more than one document") => {
-                Broken { line: line + 1, column: 1, message: "a second document begins here".to_owned() }
+                Broken { line: line + 1, column: 1, message: "a second document begins here".to_owned(), hint: None }
             }
-            _ => Broken { line: 1, column: 1, message },
+            _ => Broken { line: 1, column: 1, message, hint: None },
         };
     };
     // What is left of the message may name a second place: where the thing that is broken begins.
     let (line, column) = (place.line(), place.column());
-    Broken { line, column, message: message.replacen(&format!(" at line {line} column {column}"), "", 1) }
+    let tab = text.lines().nth(line.saturating_sub(1)).and_then(|line| line.chars().nth(column.saturating_sub(1)));
+    let hint = if tab == Some('\t') {
+        Some("indent with spaces: YAML takes no tab here")
+    } else if message.contains("block sequence entries are not allowed") {
+        Some("a lone `-` begins a list; the text is written `\"-\"`")
+    } else {
+        None
+    };
+    Broken { line, column, message: message.replacen(&format!(" at line {line} column {column}"), "", 1), hint }
+}
+
+/// Refuses control characters, for which the parser has no place.
+fn control(text: &str) -> Result<(), Broken> {
+    let bad = |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    for (at, line) in text.lines().enumerate() {
+        if let Some((column, c)) = line.chars().enumerate().find(|(_, c)| bad(c)) {
+            return Err(Broken {
+                line: at + 1,
+                column: column + 1,
+                message: format!("there is a control character (U+{:04X}) here", u32::from(c)),
+                hint: (c == '\0').then_some("if the file is UTF-16, save it as UTF-8"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses text with too many brackets open at once: the parser's time grows with their square. Brackets in quotes and
@@ -136,6 +162,7 @@ fn nesting(text: &str) -> Result<(), Broken> {
                     line: at + 1,
                     column: column + 1,
                     message: format!("more than {MAX_NESTING} brackets are open here"),
+                    hint: None,
                 });
             }
         }

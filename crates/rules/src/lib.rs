@@ -31,7 +31,7 @@ mod properties;
 
 pub use behaviors::caching::Caching;
 pub use behaviors::key_query::KeyQuery;
-pub use check::{Context, Form, Problem, Severity, Step, read};
+pub use check::{Context, Form, Problem, Severity, Step, nearest, read};
 pub use compile::{NameKind, Policy};
 pub use evaluate::Effective;
 pub use facts::{Code, Facts, Place, Scheme};

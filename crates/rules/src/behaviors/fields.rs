@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::check::nearest::nearest;
+use crate::check::nearest;
 use crate::check::report::Report;
 use crate::check::{Form, as_text};
 use crate::grammar::{DeltaTime, Invalid};
@@ -19,13 +19,23 @@ pub(crate) struct Fields<'a, 'r> {
     behavior: &'a written::Behavior,
     form: Form,
     asked: Vec<&'static str>,
+    missing: Vec<&'static str>,
     kind_asked: bool,
     params_free: bool,
 }
 
 impl<'a, 'r> Fields<'a, 'r> {
     pub(super) fn new(name: &'static str, behavior: &'a written::Behavior, form: Form, report: &'r mut Report) -> Self {
-        Self { name, report, behavior, form, asked: Vec::new(), kind_asked: false, params_free: false }
+        Self {
+            name,
+            report,
+            behavior,
+            form,
+            asked: Vec::new(),
+            missing: Vec::new(),
+            kind_asked: false,
+            params_free: false,
+        }
     }
 
     /// The required `type`, one of these.
@@ -54,7 +64,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// The `value`, when there is one that is not the filler.
     pub(crate) fn value(&self) -> Option<&'a str> {
-        self.behavior.value.as_deref().filter(|value| !value.trim_matches(' ').is_empty() && *value != NOTHING)
+        self.behavior.value.as_deref().filter(|value| !value.trim_ascii().is_empty() && *value != NOTHING)
     }
 
     /// The required `value`.
@@ -89,13 +99,9 @@ impl<'a, 'r> Fields<'a, 'r> {
         self.behavior.params.contains_key(name)
     }
 
-    fn missing(&mut self, name: &str) {
-        let message = format!("{} needs params.{name}", self.name);
-        if self.behavior.params.is_empty() {
-            self.report.error(message);
-        } else {
-            self.report.within("params", |report| report.error(message));
-        }
+    /// Said in the end, when it is known whether another spelling of it is there.
+    fn missing(&mut self, name: &'static str) {
+        self.missing.push(name);
     }
 
     /// A string parameter as written, `-` included. `Err` when it is there but wrong, which is reported.
@@ -230,7 +236,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         })
     }
 
-    /// Reports what nobody asked for.
+    /// Reports what nobody asked for, and what was asked for and is not there under any spelling.
     pub(super) fn finish(self) {
         if !self.kind_asked && self.behavior.kind.as_deref().is_some_and(|kind| kind != NOTHING) {
             let message = format!("{} has no types", self.name);
@@ -239,15 +245,28 @@ impl<'a, 'r> Fields<'a, 'r> {
         if self.params_free {
             return;
         }
-        for key in self.behavior.params.keys().filter(|key| !self.asked.contains(&key.as_str())) {
+        let params = &self.behavior.params;
+        let mut meant = Vec::new();
+        for key in params.keys().filter(|key| !self.asked.contains(&key.as_str())) {
             let hint = match nearest(key, self.asked.iter().copied()) {
-                Some(near) => format!("did you mean {near:?}?"),
+                Some(near) => {
+                    meant.push(near);
+                    format!("did you mean {near:?}?")
+                }
                 None if self.asked.is_empty() => format!("{} has no params", self.name),
                 None => format!("legal params: {}", self.asked.join(", ")),
             };
             let message = format!("unknown param {key:?} of {}", self.name);
             self.report
                 .within("params", |report| report.within(key.as_str(), |report| report.error_hint(message, hint)));
+        }
+        for name in self.missing.iter().filter(|name| !meant.contains(*name)) {
+            let message = format!("{} needs params.{name}", self.name);
+            if params.is_empty() {
+                self.report.error(message);
+            } else {
+                self.report.within("params", |report| report.error(message));
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) mod token_auth;
 
 use fields::Fields;
 
-use crate::check::nearest::nearest;
+use crate::check::nearest;
 use crate::check::report::Report;
 use crate::check::{Context, Form};
 use crate::grammar::IpSet;

@@ -101,12 +101,10 @@ fn name(
     read: impl FnOnce(&str) -> Result<String, Invalid>,
 ) -> Option<Name> {
     let kind_given = fields.word(kind, KINDS);
-    match kind_given? {
-        Some(Kind::Fixed) => fields.required(value, read).map(Name::Fixed),
-        other => {
-            // Legal as a filler, and ignored with these types.
-            let _ = fields.text(value);
-            Some(if matches!(other, Some(Kind::Origin)) { Name::Origin } else { Name::Property })
-        }
+    if let Some(Some(Kind::Fixed)) = kind_given {
+        return fields.required(value, read).map(Name::Fixed);
     }
+    // Legal as a filler, and ignored with the other types.
+    let _ = fields.text(value);
+    Some(if matches!(kind_given?, Some(Kind::Origin)) { Name::Origin } else { Name::Property })
 }

@@ -37,11 +37,12 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Plan> {
 }
 
 fn parse_parts(fields: &mut Fields<'_, '_>) -> Option<To> {
-    let scheme = fields
-        .word("protocol", &[("http", Some(Scheme::Http)), ("https", Some(Scheme::Https)), ("match", None)])?
-        .flatten();
+    let scheme =
+        fields.word("protocol", &[("http", Some(Scheme::Http)), ("https", Some(Scheme::Https)), ("match", None)]);
     let names = Names { host: "hostname", path: "path", all_required: false };
-    parse_target(fields, &names, scheme, &[]).map(To::Target)
+    // A wrong protocol was one that changes the URL: nothing is said about a URL that stays the same.
+    let target = parse_target(fields, &names, scheme.map_or(Some(Scheme::Https), Option::flatten), &[]);
+    scheme.and(target).map(To::Target)
 }
 
 fn parse_pattern(fields: &mut Fields<'_, '_>) -> Option<To> {

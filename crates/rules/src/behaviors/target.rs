@@ -98,14 +98,10 @@ pub(super) fn parse(
         (
             fields.text_or_nothing(names.host),
             fields.text_or_nothing(names.path),
-            fields.required_flag("preserveQueryString"),
+            fields.required_flag("preserveQueryString").map(Some),
         )
     } else {
-        (
-            fields.text(names.host).ok(),
-            fields.text(names.path).ok(),
-            fields.flag("preserveQueryString").map(|keep| keep.unwrap_or(true)),
-        )
+        (fields.text(names.host).ok(), fields.text(names.path).ok(), fields.flag("preserveQueryString"))
     };
     let (host_given, path_given) = (host.is_some(), path.is_some());
     let host = host.flatten();
@@ -144,6 +140,8 @@ pub(super) fn parse(
         }),
     };
     let (host, (path, own_query), keep) = (host?, path?, keep?);
+    // Where it may be absent: the client's query goes on unless the path brings its own.
+    let keep = keep.unwrap_or(own_query.is_none());
     if keep && own_query.is_some() {
         let message =
             format!("preserveQueryString is true but {} has a query of its own: queries are not merged", names.path);

@@ -35,6 +35,8 @@ fn behaviors_that_are_accepted() {
         "{name: deny-access}",
         "{name: deny-access, value: no}",
         "{name: url-redirect, type: 301, params: {protocol: https}}",
+        "{name: url-redirect, type: 302, params: {path: '/p?x=1'}}",
+        "{name: origin, params: {originDomain: '[2001:db8::1]'}}",
         "{name: url-redirect, type: '308', params: {hostname: new.example.com, path: '-', preserveQueryString: true}}",
         "{name: url-redirect, type: '302', params: {source: '^/a/(.*)$', destination: 'https://b.example.com/$1?from=a'}}",
         "{name: rewrite, params: {source: '^/a/(.*)$', destination: '/b/$1/$$'}}",

@@ -47,6 +47,19 @@ fn impossible(rule: &Read, report: &mut Report) {
             });
             return;
         }
+        // The wildcard `/*` is how a rule for every request is written; any other way of saying it is probably a mistake.
+        if test.is_universal() && test.name == "url-scheme" {
+            report.within("matches", |report| {
+                report.within(later, |report| {
+                    report.within("value", |report| {
+                        report.warn_hint(
+                            "both schemes together are always true",
+                            "leave this match out, or name one scheme",
+                        );
+                    });
+                });
+            });
+        }
         if let Some(earlier) = tests.iter().take(later).position(|other| test.contradicts(other)) {
             report.within("matches", |report| {
                 report.within(later, |report| {

@@ -1,7 +1,7 @@
 //! Reading a document: every problem at once, each with its place. Source: policy-language 1.
 
 pub(crate) mod lint;
-pub(crate) mod nearest;
+mod nearest;
 pub(crate) mod report;
 mod structure;
 
@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+pub use nearest::nearest;
 pub use report::{Problem, Severity, Step};
 
 use crate::grammar::Invalid;
@@ -68,11 +69,18 @@ pub fn read(document: &Value, form: Form, context: &Context<'_>) -> (Option<writ
 /// A value that the language has as a string. Reads the sugar of YAML too.
 pub(crate) fn as_text(value: &Value, form: Form) -> Result<Cow<'_, str>, Invalid> {
     let text = match (value, form) {
-        (Value::String(text), _) => Cow::Borrowed(text.as_str()),
+        // A block of YAML (`|`, `>`) ends with a line break that nobody means.
+        (Value::String(text), Form::Yaml) => Cow::Borrowed(text.trim_end_matches('\n')),
+        (Value::String(text), Form::Json) => Cow::Borrowed(text.as_str()),
         (Value::Number(number), Form::Yaml) if number.is_i64() || number.is_u64() => Cow::Owned(number.to_string()),
         (Value::Array(items), Form::Yaml) => Cow::Owned(join(items)?),
         (other, _) => {
-            return Err(Invalid::new(format!("a string is needed here, not {}", kind(other))).hint("put it in quotes"));
+            let invalid = Invalid::new(format!("a string is needed here, not {}", kind(other)));
+            return Err(match (other, form) {
+                (Value::Array(_), _) => invalid.hint("write one string; spaces separate its words"),
+                (Value::Number(_) | Value::Bool(_), _) => invalid.hint(format!("put it in quotes: \"{other}\"")),
+                _ => invalid,
+            });
         }
     };
     if text.len() > MAX_VALUE {
@@ -88,7 +96,7 @@ fn join(items: &[Value]) -> Result<String, Invalid> {
     for item in items {
         match item {
             // A header's first item holds its name: `Name: pattern`.
-            Value::String(text) if text.contains(' ') && !(tokens.is_empty() && text.contains(": ")) => {
+            Value::String(text) if text.contains([' ', '\t', '\n']) && !(tokens.is_empty() && text.contains(": ")) => {
                 return Err(Invalid::new(format!("the list item {text:?} contains a space"))
                     .hint("a space inside a token is written %20"));
             }

@@ -17,7 +17,8 @@ pub(super) struct Read {
 
 impl Read {
     pub(super) fn is_whole(&self) -> bool {
-        self.tests.iter().all(Option::is_some) && self.settings.iter().all(Option::is_some)
+        let whole = self.tests.iter().all(Option::is_some) && self.settings.iter().all(Option::is_some);
+        whole && !self.tests.is_empty() && !self.settings.is_empty()
     }
 }
 
@@ -27,15 +28,18 @@ pub(super) fn policy(
     context: &Context<'_>,
     report: &mut Report,
 ) -> Option<written::Policy> {
-    let document = mapping(document, "a policy", report)?;
-    unknown_keys(document, &["rules"], report);
-    let Some(rules) = document.get("rules") else {
+    if document.is_array() {
+        report.error_hint("a policy is a mapping, not a list", "write { \"rules\": [ ... ] }");
+        return None;
+    }
+    let document = Entries::read(mapping(document, "a policy", report)?, &["rules"], report);
+    let Some((key, rules)) = document.get("rules") else {
         report.error_hint("a policy needs rules", "write { \"rules\": [ ... ] }");
         return None;
     };
     let mut written = written::Policy::default();
     let mut read = Vec::new();
-    report.within("rules", |report| {
+    report.within(key, |report| {
         let Some(rules) = list(rules, "rules", report) else { return };
         if rules.len() > MAX_RULES {
             report.error(format!("{} rules are more than {MAX_RULES}", rules.len()));
@@ -51,7 +55,7 @@ pub(super) fn policy(
             });
         }
         let complete = read.len() == rules.len();
-        if complete && !rules.is_empty() && !context.has_default_origin && !names_origin(&written) {
+        if complete && !rules.is_empty() && !context.has_default_origin && !may_name_origin(&written) {
             report.error_hint(
                 "no rule names an origin, and the site has no default origin",
                 "add an origin behavior under url-wildcard \"/*\"",
@@ -64,8 +68,13 @@ pub(super) fn policy(
     Some(written)
 }
 
-fn names_origin(policy: &written::Policy) -> bool {
-    policy.rules.iter().flat_map(|rule| &rule.behaviors).any(|behavior| behavior.name == Slot::Origin.name())
+/// Whether some rule names an origin, or could not be read and may have been meant to.
+fn may_name_origin(policy: &written::Policy) -> bool {
+    let known = |name: &str| behaviors::NAMES.iter().any(|(legal, _)| *legal == name);
+    policy.rules.iter().any(|rule| {
+        let mut names = rule.behaviors.iter().map(|behavior| behavior.name.as_str());
+        rule.behaviors.is_empty() || names.any(|name| name == Slot::Origin.name() || !known(name))
+    })
 }
 
 fn rule(
@@ -76,11 +85,11 @@ fn rule(
     report: &mut Report,
 ) -> Option<(written::Rule, Read)> {
     let value = mapping(value, "a rule", report)?;
-    unknown_keys(value, &["matches", "behaviors", "comment", "description"], report);
-    let remark = |key: &str, report: &mut Report| match value.get(key) {
+    let value = Entries::read(value, &["matches", "behaviors", "comment", "description"], report);
+    let remark = |key: &'static str, report: &mut Report| match value.get(key) {
         None => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => {
+        Some((_, Value::String(text))) => Some(text.clone()),
+        Some((key, other)) => {
             report.within(key, |report| report.error(format!("a {key} is a string, not {}", kind(other))));
             None
         }
@@ -91,12 +100,12 @@ fn rule(
         ..Default::default()
     };
     let mut read = Read { tests: Vec::new(), settings: Vec::new() };
-    elements(value, "matches", MAX_MATCHES, report, |value, report| {
+    elements(&value, "matches", MAX_MATCHES, report, |value, report| {
         let (written, test) = one_match(value, form, geography, report).unwrap_or_default();
         rule.matches.push(written);
         read.tests.push(test);
     });
-    elements(value, "behaviors", MAX_BEHAVIORS, report, |value, report| {
+    elements(&value, "behaviors", MAX_BEHAVIORS, report, |value, report| {
         let (written, setting) = one_behavior(value, form, context, report).unwrap_or_default();
         rule.behaviors.push(written);
         read.settings.push(setting);
@@ -105,17 +114,17 @@ fn rule(
 }
 
 fn elements(
-    rule: &Map<String, Value>,
+    rule: &Entries<'_>,
     key: &'static str,
     most: usize,
     report: &mut Report,
     mut each: impl FnMut(&Value, &mut Report),
 ) {
-    let Some(value) = rule.get(key) else {
+    let Some((written, value)) = rule.get(key) else {
         report.error(format!("a rule needs {key}"));
         return;
     };
-    report.within(key, |report| {
+    report.within(written, |report| {
         let Some(items) = list(value, key, report) else { return };
         if items.is_empty() {
             let hint = if key == "matches" {
@@ -142,12 +151,12 @@ fn one_match(
     report: &mut Report,
 ) -> Option<(written::Match, Option<Test>)> {
     let value = mapping(value, "a match", report)?;
-    unknown_keys(value, &["name", "value", "negated"], report);
+    let value = Entries::read(value, &["name", "value", "negated"], report);
     let negated = match value.get("negated") {
         None => Some(false),
-        Some(Value::Bool(negated)) => Some(*negated),
-        Some(other) => {
-            report.within("negated", |report| {
+        Some((_, Value::Bool(negated))) => Some(*negated),
+        Some((key, other)) => {
+            report.within(key, |report| {
                 report.error_hint(
                     format!("negated is a boolean, not {}", kind(other)),
                     "write true or false without quotes",
@@ -156,8 +165,8 @@ fn one_match(
             None
         }
     };
-    let name = required_text(value, "name", "a match", Form::Json, report);
-    let text = required_text(value, "value", "a match", form, report);
+    let name = required_text(&value, "name", "a match", Form::Json, report);
+    let text = required_text(&value, "value", "a match", form, report);
     let (name, text) = (name?, text?);
     if name == "geography" {
         *geography += 1;
@@ -176,15 +185,15 @@ fn one_behavior(
     report: &mut Report,
 ) -> Option<(written::Behavior, Option<(Slot, Setting)>)> {
     let value = mapping(value, "a behavior", report)?;
-    unknown_keys(value, &["name", "type", "value", "params"], report);
-    let name = required_text(value, "name", "a behavior", Form::Json, report);
-    let kind_given = optional_text(value, "type", form, report);
-    let text = optional_text(value, "value", form, report);
+    let value = Entries::read(value, &["name", "type", "value", "params"], report);
+    let name = required_text(&value, "name", "a behavior", Form::Json, report);
+    let kind_given = optional_text(&value, "type", form, report);
+    let text = optional_text(&value, "value", form, report);
     let params = match value.get("params") {
         None => Ok(Map::new()),
-        Some(Value::Object(params)) => Ok(params.clone()),
-        Some(other) => {
-            report.within("params", |report| report.error(format!("params is a mapping, not {}", kind(other))));
+        Some((_, Value::Object(params))) => Ok(params.clone()),
+        Some((key, other)) => {
+            report.within(key, |report| report.error(format!("params is a mapping, not {}", kind(other))));
             Err(())
         }
     };
@@ -195,20 +204,14 @@ fn one_behavior(
 }
 
 /// A string that must be there and not be empty.
-fn required_text(
-    value: &Map<String, Value>,
-    key: &'static str,
-    of: &str,
-    form: Form,
-    report: &mut Report,
-) -> Option<String> {
+fn required_text(value: &Entries<'_>, key: &'static str, of: &str, form: Form, report: &mut Report) -> Option<String> {
     match optional_text(value, key, form, report) {
         Ok(None) => {
             report.error(format!("{of} needs a {key}"));
             None
         }
-        Ok(Some(text)) if text.trim_matches(' ').is_empty() => {
-            report.within(key, |report| report.error(format!("the {key} of {of} is empty")));
+        Ok(Some(text)) if text.trim_ascii().is_empty() => {
+            report.within(value.written(key), |report| report.error(format!("the {key} of {of} is empty")));
             None
         }
         Ok(text) => text,
@@ -217,15 +220,15 @@ fn required_text(
 }
 
 fn optional_text(
-    value: &Map<String, Value>,
+    value: &Entries<'_>,
     key: &'static str,
     form: Form,
     report: &mut Report,
 ) -> Result<Option<String>, ()> {
-    let Some(value) = value.get(key) else { return Ok(None) };
+    let Some((written, value)) = value.get(key) else { return Ok(None) };
     as_text(value, form)
         .map(|text| Some(text.into_owned()))
-        .map_err(|invalid| report.within(key, |report| report.invalid(invalid)))
+        .map_err(|invalid| report.within(written, |report| report.invalid(invalid)))
 }
 
 fn mapping<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a Map<String, Value>> {
@@ -244,10 +247,39 @@ fn list<'a>(value: &'a Value, what: &str, report: &mut Report) -> Option<&'a [Va
     list.map(Vec::as_slice)
 }
 
-fn unknown_keys(value: &Map<String, Value>, legal: &[&'static str], report: &mut Report) {
-    for key in value.keys().filter(|key| !legal.contains(&key.as_str())) {
-        let hint = nearest(key, legal.iter().copied())
-            .map_or_else(|| format!("legal keys: {}", legal.join(", ")), |near| format!("did you mean {near:?}?"));
-        report.within(key.as_str(), |report| report.error_hint(format!("unknown key {key:?}"), hint));
+/// The entries of a mapping. A key that is misspelt is reported, and read as the key that it was meant to be: what is wrong
+/// below it is found in the same run, and that the right key is missing is not said as well.
+struct Entries<'a> {
+    map: &'a Map<String, Value>,
+    /// The key that is meant, and how it is written.
+    misspelt: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Entries<'a> {
+    fn read(map: &'a Map<String, Value>, legal: &[&'static str], report: &mut Report) -> Self {
+        let mut misspelt: Vec<(&'static str, &'a str)> = Vec::new();
+        for key in map.keys().filter(|key| !legal.contains(&key.as_str())) {
+            let near = nearest(key, legal.iter().copied());
+            let meant = near.and_then(|near| legal.iter().copied().find(|legal| *legal == near));
+            let hint = meant.map_or_else(
+                || format!("legal keys: {}", legal.join(", ")),
+                |meant| format!("did you mean {meant:?}?"),
+            );
+            report.within(key.as_str(), |report| report.error_hint(format!("unknown key {key:?}"), hint));
+            misspelt.extend(meant.map(|meant| (meant, key.as_str())));
+        }
+        Self { map, misspelt }
+    }
+
+    /// How the key is written.
+    fn written(&self, key: &'static str) -> &'a str {
+        let misspelt = || self.misspelt.iter().find(|(meant, _)| *meant == key).map(|(_, written)| *written);
+        if self.map.contains_key(key) { key } else { misspelt().unwrap_or(key) }
+    }
+
+    /// The key as it is written, and its value.
+    fn get(&self, key: &'static str) -> Option<(&'a str, &'a Value)> {
+        let written = self.written(key);
+        self.map.get(written).map(|value| (written, value))
     }
 }

@@ -241,9 +241,9 @@ fn all_problems_are_reported_at_once() {
             "error rules[0].behaviors[0].value",
             "error rules[1]",
             "error rules[2].matches[0].value",
-            "error rules[2].behaviors[0].params",
             "error rules[2].behaviors[0].params.originPort",
             "error rules[2].behaviors[0].params.originScheme",
+            "error rules[2].behaviors[0].params",
         ]
     );
 }
@@ -392,3 +392,5 @@ fn the_schema_names_every_match_and_behavior() {
         assert!(text.contains(&format!("\"{name}\"")), "{name}");
     }
 }
+
+mod misspelt;

@@ -10,7 +10,7 @@ pub(crate) fn domain(text: &str) -> Result<String, Invalid> {
     if text.contains("://") || text.contains('/') {
         return Err(invalid("it contains a scheme or a path").hint("write the bare name, such as www.example.com"));
     }
-    if let Ok(address) = text.parse::<IpAddr>() {
+    if let Some(address) = address(text) {
         return Ok(address.to_string());
     }
     if text.contains(':') {
@@ -37,10 +37,18 @@ pub(crate) fn domain(text: &str) -> Result<String, Invalid> {
     Ok(name.to_ascii_lowercase())
 }
 
+/// An address; IPv6 with or without the brackets that it has in URLs.
+fn address(text: &str) -> Option<IpAddr> {
+    match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
 /// The same, but a host that goes into a URL: IPv6 addresses are refused, as their brackets are not part of the name.
 pub(crate) fn url_host(text: &str) -> Result<String, Invalid> {
-    match text.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => Err(Invalid::new(format!("{text:?} is an IPv6 address")).hint("give the host a name")),
+    match address(text) {
+        Some(IpAddr::V6(_)) => Err(Invalid::new(format!("{text:?} is an IPv6 address")).hint("give the host a name")),
         _ => domain(text),
     }
 }
@@ -84,6 +92,10 @@ mod tests {
             ("198.18.48.20", Some("198.18.48.20")),
             ("2001:db8::1", Some("2001:db8::1")),
             ("2001:DB8:0::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1", None),
+            ("[2001:db8::1]:80", None),
+            ("[198.18.48.20]", None),
             ("_acme.example.com", Some("_acme.example.com")),
             ("https://www.example.com", None),
             ("www.example.com/", None),

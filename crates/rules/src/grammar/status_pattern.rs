@@ -24,7 +24,7 @@ impl StatusPattern {
     /// The first item that is neither a code, a pattern nor a range.
     pub fn set(list: &str) -> Result<StatusSet, Invalid> {
         let mut set = StatusSet::default();
-        for item in list.split([' ', ',']).filter(|item| !item.is_empty()) {
+        for item in list.split(',').flat_map(super::tokens::split) {
             if item.contains(':') {
                 set.insert_item(item)?;
                 continue;

@@ -1,8 +1,8 @@
-//! Lists of exact names in one value, separated by runs of spaces.
+//! Lists of exact names in one value, separated by white space.
 
-/// Splits a value into its tokens.
+/// Splits a value into its tokens: runs of spaces, or of the line breaks of a YAML block, separate them.
 pub(crate) fn split(value: &str) -> impl Iterator<Item = &str> {
-    value.split(' ').filter(|token| !token.is_empty())
+    value.split_ascii_whitespace()
 }
 
 /// A set of exact names, found in logarithmic time.
@@ -46,9 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_spaces_separate_tokens() {
-        let got: Vec<&str> = split("  png   gif jpg ").collect();
-        assert_eq!(got, ["png", "gif", "jpg"]);
+    fn white_space_separates_tokens() {
+        for text in ["  png   gif jpg ", "png\tgif jpg", "png gif\njpg\n", "png\r\ngif\r\njpg"] {
+            assert_eq!(split(text).collect::<Vec<_>>(), ["png", "gif", "jpg"], "{text:?}");
+        }
         let set = Tokens::new(split("b a  b c").map(str::to_owned));
         assert_eq!(set.iter().collect::<Vec<_>>(), ["a", "b", "c"]);
         for (name, expected) in [("a", true), ("b", true), ("c", true), ("", false), ("ab", false), ("B", false)] {

@@ -9,7 +9,7 @@ mod url;
 
 use smallvec::SmallVec;
 
-use crate::check::nearest::nearest;
+use crate::check::nearest;
 use crate::check::report::Report;
 use crate::facts::Facts;
 use crate::index::Key;

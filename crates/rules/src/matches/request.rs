@@ -51,9 +51,6 @@ impl Schemes {
                 Scheme::Https => schemes.https = true,
             }
         }
-        if schemes.is_both() {
-            report.warn_hint("both schemes together are always true", "leave this match out, or name one scheme");
-        }
         Some(schemes)
     }
 
@@ -88,12 +85,7 @@ impl Hosts {
                 Invalid::new("host names take no wildcard").hint("list the names, or use host-name-regex"),
             ]);
         }
-        let read = |token: &str| {
-            // Clients write an IPv6 literal in brackets; the host is the address without them.
-            let bare = token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            host::domain(bare.filter(|bare| bare.contains(':')).unwrap_or(token))
-        };
-        Ok(Self(Tokens::new(list::each(value, read)?)))
+        Ok(Self(Tokens::new(list::each(value, host::domain)?)))
     }
 
     #[inline]
