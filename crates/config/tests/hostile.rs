@@ -164,3 +164,17 @@ proptest! {
         load_text(format!("{}{with}{rest}", &text[..begin]).as_bytes(), "leeward.yaml");
     }
 }
+
+#[test]
+fn text_of_another_encoding_is_named_when_it_can_be_recognised() {
+    let utf16 = |mark: &[u8]| [mark, b"s\0i\0t\0e\0s\0:\0 \0[\0]\0".as_slice()].concat();
+    for (bytes, expected) in [
+        (utf16(b"\xff\xfe"), "this is UTF-16 text, not UTF-8"),
+        (utf16(b""), "this is not valid YAML: there is a control character (U+0000) here"),
+        (b"# caf\xe9\n".to_vec(), "this is not UTF-8 text"),
+    ] {
+        let said: Vec<String> =
+            load_text(&bytes, "leeward.yaml").diagnostics.into_iter().map(|one| one.message).collect();
+        assert_eq!(said, [expected], "{bytes:?}");
+    }
+}
