@@ -30,14 +30,13 @@ static UNTRUSTED: [HeaderName; 9] = [
 /// When the path that rules made is no path; configuration checks exclude it.
 pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let Some(route) = &ctx.route else { return Ok(()) };
-    let client_view = request.clone();
-    let fetch = route.rules().map(|(policy, effective)| {
-        decide::fetch(policy, effective, &ctx.facts(route, &client_view), &route.origin_path)
-    });
+    let fetch = route
+        .rules()
+        .map(|(policy, effective)| decide::fetch(policy, effective, &ctx.facts(route, request), &route.origin_path));
     let path = fetch.as_ref().and_then(|fetch| fetch.path.as_deref()).unwrap_or(&route.origin_path);
     // `OPTIONS *` asks about the server, which has no path (RFC 9112 3.2.4)
-    let path = if client_view.uri.path() == "*" { "*" } else { path };
-    request.set_uri(target(path, client_view.uri.query())?);
+    let path = if request.uri.path() == "*" { "*" } else { path };
+    request.set_uri(target(path, request.uri.query())?);
     request.insert_header("Host", host_for(route, ctx))?;
     for name in &UNTRUSTED {
         request.remove_header(name);
