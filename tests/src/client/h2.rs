@@ -40,7 +40,7 @@ impl Response {
     }
 }
 
-/// A request: method, URL with scheme and host, fields.
+/// A request: method, URL with scheme and host, fields, body.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Method.
@@ -49,13 +49,15 @@ pub struct Request {
     pub url: String,
     /// Further fields.
     pub fields: Vec<(String, String)>,
+    /// The body, sent without a Content-Length.
+    pub body: Bytes,
 }
 
 impl Request {
     /// A GET.
     #[must_use]
     pub fn get(url: &str) -> Self {
-        Self { method: "GET".into(), url: url.into(), fields: Vec::new() }
+        Self { method: "GET".into(), url: url.into(), fields: Vec::new(), body: Bytes::new() }
     }
 }
 
@@ -144,7 +146,11 @@ async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Resp
         head = head.header(name, value);
     }
     let mut ready = requests.ready().await.map_err(|e| e.to_string())?;
-    let (response, _) = ready.send_request(head.body(()).unwrap(), true).map_err(|e| e.to_string())?;
+    let no_body = request.body.is_empty();
+    let (response, mut upload) = ready.send_request(head.body(()).unwrap(), no_body).map_err(|e| e.to_string())?;
+    if !no_body {
+        upload.send_data(request.body, true).map_err(|e| e.to_string())?;
+    }
     let (parts, mut stream) = response.await.map_err(|e| e.to_string())?.into_parts();
     let mut body = Vec::new();
     let mut cut = None;

@@ -176,7 +176,12 @@ impl Stage {
         let (_, host, _) = split(url);
         let started = Instant::now();
         let connection = h2::Connection::open(self.edge().https_address(), host.split(':').next().unwrap_or_default());
-        let request = h2::Request { method: method.to_owned(), url: url.to_owned(), fields: ask.with.0.clone() };
+        let request = h2::Request {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            fields: ask.with.0.clone(),
+            body: ask.body.clone().unwrap_or_default().into(),
+        };
         let response = connection.ask(&request).map_err(Lost::Other)?;
         let fields = response
             .fields
