@@ -12,10 +12,12 @@ use leeward_rules::decide::{self, AlternateUrl, Failover, FailoverKind};
 use leeward_telemetry::access_log::{self, bounded};
 use leeward_telemetry::{FailoverTo, Reason};
 use pingora::http::RequestHeader;
+use pingora::protocols::http::HttpTask;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::subrequest::pipe::{InputBody, InputBodyType, PipeSubrequestError, pipe_subrequest};
 use pingora_proxy::subrequest::{self, BodyMode};
 use pingora_proxy::{FailToProxy, Session};
+use tokio::sync::mpsc::Receiver;
 
 use crate::answer::Answer;
 use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
@@ -139,6 +141,13 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
     let (prepared, handle) = spawner.create_subrequest(session.as_downstream(), child);
     let body = InputBodyType::Preset(InputBody::NoBody);
     let piped = pipe_subrequest(session, prepared, handle, |task| Ok(Some(task)), body).await;
+    if let Err(PipeSubrequestError { error, from_subreq, mut state }) = piped {
+        log::info!("alternate content failed: {error}");
+        ctx.error = Some(bounded(&format!("alternate content failed: {error}")).to_owned());
+        if let Some(rest) = state.pipe_rx.take() {
+            hand_over(session, rest, from_subreq).await;
+        }
+    }
     let answered = session.response_written().map(|response| response.status.as_u16());
     if let Ok(seen) = report.seen.lock() {
         ctx.fetch.of_alternate.extend(seen.attempts.iter().cloned());
@@ -148,18 +157,22 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
             failover.alternate_status = seen.status.or(answered);
         }
     }
-    match piped {
-        Ok(_) if answered.is_some() => Ok(()),
-        Ok(_) => Err(unreachable),
-        Err(PipeSubrequestError { error, mut state, .. }) => {
-            log::info!("the alternate answer broke off: {error}");
-            // the fill of the alternate's cache goes on without this client
-            if let Some(mut rest) = state.pipe_rx.take() {
-                tokio::spawn(async move { while rest.recv().await.is_some() {} });
-            }
-            ctx.error = Some(bounded(&format!("the alternate answer broke off: {error}")).to_owned());
-            if answered.is_some() { Ok(()) } else { Err(unreachable) }
-        }
+    answered.map(|_| ()).ok_or(unreachable)
+}
+
+/// What is left in the pipe after an error. The alternate request's error may be seen before what it answered: that goes
+/// to the client still. Without a client the fill of the alternate's cache goes on.
+async fn hand_over(session: &mut Session, mut rest: Receiver<HttpTask>, to_client: bool) {
+    if !to_client {
+        tokio::spawn(async move { while rest.recv().await.is_some() {} });
+        return;
+    }
+    let mut tasks = Vec::new();
+    while let Ok(task) = rest.try_recv() {
+        tasks.push(task);
+    }
+    if let Err(error) = session.write_response_tasks(tasks).await {
+        log::debug!("the client left before its answer: {error}");
     }
 }
 
