@@ -1,8 +1,12 @@
 //! The admin listener: state, metrics, and who may ask.
 
+use std::process::Command;
+
 use leeward_tests::client::Request;
-use leeward_tests::edge::{Edge, Setup};
+use leeward_tests::edge::{Edge, Setup, binary};
 use leeward_tests::origin::{Answer, Origin, Script};
+use leeward_tests::wait::PATIENCE;
+use rustix::process::Signal;
 
 use crate::stage;
 
@@ -30,7 +34,7 @@ fn state_and_metrics_are_told_on_the_admin_listener_only() {
     for _ in 0..2 {
         assert_eq!(edge.http().get("www.example.com", "/a").text(), "hello");
     }
-    let metrics = leeward_tests::wait::until("both requests to be counted", leeward_tests::wait::PATIENCE, || {
+    let metrics = leeward_tests::wait::until("both requests to be counted", PATIENCE, || {
         let metrics = edge.metrics();
         (metrics.sum("leeward_requests_total", &[]) >= 2.0).then_some(metrics)
     });
@@ -101,7 +105,7 @@ fn random_hosts_and_paths_add_no_series() {
         let _ = connection.ask(&Request::get("www.example.com", &format!("/p{index}"))).unwrap();
     };
     let counted = |requests: f64| {
-        leeward_tests::wait::until("the requests to be counted", leeward_tests::wait::PATIENCE, || {
+        leeward_tests::wait::until("the requests to be counted", PATIENCE, || {
             let metrics = edge.metrics();
             (metrics.sum("leeward_requests_total", &[]) >= requests).then(|| metrics.series())
         })
@@ -111,4 +115,22 @@ fn random_hosts_and_paths_add_no_series() {
     (3..40).for_each(ask);
     let after = counted(120.0);
     assert_eq!(before, after, "series before and after");
+}
+
+#[test]
+fn status_tells_by_its_exit_code_whether_the_edge_serves_whatever_the_file_says_now() {
+    let origin = Origin::start(Script::always(Answer::ok("x")));
+    let mut edge = stage::edge(&origin, "");
+    let address = edge.admin_address().to_string();
+    let status = |arguments: &[&str]| {
+        let output = Command::new(binary()).arg("status").args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    edge.write_config("broken");
+    assert_eq!(status(&["--address", &address]), (Some(0), "ready".to_owned()));
+    let file = edge.directory().join("leeward.yaml").display().to_string();
+    assert_eq!(status(&["--config", &file]), (Some(2), String::new()));
+    edge.signal(Signal::TERM);
+    assert!(edge.wait(PATIENCE).success());
+    assert_eq!(status(&["--address", &address]), (Some(1), String::new()));
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,22 +17,20 @@ const MAX_ANSWER: u64 = 4 << 10;
 
 /// Ask the running edge whether it serves.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 it serves; 1 it does not, or nobody answers; 2 there is no address to ask.\n\
+    A health check names the address: a file that is broken at the moment says nothing about the edge that runs.")]
 pub(crate) struct Args {
     /// The configuration, for the address of the admin listener.
     #[arg(long, default_value = "leeward.yaml", value_name = "FILE")]
     config: PathBuf,
+    /// The admin listener, instead of the configuration's, which is not read then.
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
+    address: Option<SocketAddr>,
 }
 
 /// 0: it serves, 1: it does not or nobody answers, 2: the configuration has no address to ask.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = leeward_config::load(&args.config);
-    let Some(snapshot) = loaded.snapshot else {
-        for diagnostic in &loaded.diagnostics {
-            say_error(diagnostic);
-        }
-        bail!("{}: not valid, see above", args.config.display());
-    };
-    let address = reachable(snapshot.admin.address);
+    let address = reachable(args.address.map_or_else(|| configured(&args.config), Ok)?);
     match ask(address) {
         Ok(word) => {
             say(&word);
@@ -43,6 +41,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The admin listener that the configuration names.
+fn configured(file: &Path) -> anyhow::Result<SocketAddr> {
+    let loaded = leeward_config::load(file);
+    if let Some(snapshot) = loaded.snapshot {
+        return Ok(snapshot.admin.address);
+    }
+    for diagnostic in &loaded.diagnostics {
+        say_error(diagnostic);
+    }
+    bail!("{}: not valid, see above", file.display())
 }
 
 /// A listener on every address is asked on loopback.
