@@ -142,10 +142,11 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
     let body = InputBodyType::Preset(InputBody::NoBody);
     let piped = pipe_subrequest(session, prepared, handle, |task| Ok(Some(task)), body).await;
     if let Err(PipeSubrequestError { error, from_subreq, mut state }) = piped {
-        log::info!("alternate content failed: {error}");
-        ctx.error = Some(bounded(&format!("alternate content failed: {error}")).to_owned());
+        let left = !from_subreq && *error.esource() == ErrorSource::Downstream;
+        let what = if left { "the client left its alternate content" } else { "alternate content failed" };
+        ctx.error = Some(bounded(&format!("{what}: {error}")).to_owned());
         if let Some(rest) = state.pipe_rx.take() {
-            hand_over(session, rest, from_subreq).await;
+            hand_over(session, rest, !left).await;
         }
     }
     let answered = session.response_written().map(|response| response.status.as_u16());
