@@ -148,5 +148,4 @@ fn budget(origin: &Origin) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "attempts_tests.rs"]
 mod tests;

@@ -214,5 +214,4 @@ const fn is_control(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "strict_tests.rs"]
 mod tests;

@@ -296,5 +296,4 @@ fn reopen(out: &mut Output, target: &Target) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "access_log_tests.rs"]
 mod tests;
