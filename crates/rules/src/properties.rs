@@ -16,7 +16,21 @@ fn one_match() -> impl Strategy<Value = Value> {
     let value = prop_oneof![
         prop::sample::subsequence(vec!["a", "b", "static"], 1..=2).prop_map(|tokens| ("url-path", tokens.join(" "))),
         prop::sample::subsequence(
-            vec!["/*", "/a/*", "/a/b/*", "/a", "*.jpg", "/*.png", "/a/b/c.jpg", "/static/*", "*b*", "/b*/c*"],
+            vec![
+                "/*",
+                "/a/*",
+                "/a/b/*",
+                "/a",
+                "*.jpg",
+                "/*.png",
+                "/a/b/c.jpg",
+                "/static/*",
+                "*b*",
+                "/b*/c*",
+                "/*/c.jpg",
+                "*/",
+                "/*/b/*/"
+            ],
             1..=3
         )
         .prop_map(|tokens| ("url-wildcard", tokens.join(" "))),
@@ -31,9 +45,12 @@ fn one_match() -> impl Strategy<Value = Value> {
         prop::sample::subsequence(vec!["www.example.com", "b.example.com"], 1..=2)
             .prop_map(|tokens| ("host-name", tokens.join(" "))),
         Just(("url-scheme", "HTTPS".to_owned())),
-        Just(("header", "X-A: on*".to_owned())),
-        Just(("cookie", "session".to_owned())),
-        Just(("url-querystring", "k=v".to_owned())),
+        prop::sample::select(vec!["X-A: on*", "X-A", "X-A: only no", "X-B", "x-a: * on", "X-A: no"])
+            .prop_map(|value| ("header", value.to_owned())),
+        prop::sample::select(vec!["session", "a=b", "a=c b", "session=1 a", "a=*b", "b=", "a=b a=b"])
+            .prop_map(|value| ("cookie", value.to_owned())),
+        prop::sample::select(vec!["k=v", "k", "%6b=%76 y", "x=1", "k=*v", "x=2 z"])
+            .prop_map(|value| ("url-querystring", value.to_owned())),
         Just(("client-ip", "10.0.0.0/8".to_owned())),
         Just(("url-path-regex", "b.*c".to_owned())),
     ];
@@ -82,7 +99,7 @@ fn request() -> impl Strategy<Value = Request> {
             "/.jpg",
             "/bc/c.JPG",
         ]),
-        prop::sample::select(vec!["", "?k=v", "?k", "?x=1&k=v"]),
+        prop::sample::select(vec!["", "?k=v", "?k", "?x=1&k=v", "?%6B=v", "?k=&x=2"]),
     );
     (url, prop::sample::select(vec!["GET", "HEAD", "POST"]), any::<(bool, bool, bool)>()).prop_map(
         |((scheme, host, path, query), method, (header, cookie, inside))| {

@@ -66,9 +66,9 @@ impl Wildcard {
         self.pattern.get(self.tail..).unwrap_or("")
     }
 
-    /// Without a `*` only one text matches.
-    pub(crate) fn is_exact(&self) -> bool {
-        self.head.is_none()
+    /// The only text that matches, of a pattern without a `*`.
+    pub(crate) fn exact(&self) -> Option<&[u8]> {
+        self.head.is_none().then_some(self.pattern.as_bytes())
     }
 
     /// Whether every text that fits `other` is known to fit this pattern. A `*` of `other` can only be swallowed by a `*` here.

@@ -5,6 +5,7 @@ use http::header::COOKIE;
 
 use crate::facts::Facts;
 use crate::grammar::{Invalid, Wildcard, list, query, tokens};
+use crate::index::{Key, Keys, Place};
 
 /// A value is split at spaces, so a space inside a token is written as an escape.
 fn with_spaces(token: &str) -> String {
@@ -36,6 +37,14 @@ impl Header {
         })
     }
 
+    pub(super) fn keys(&self) -> Keys<'_> {
+        let name = self.name.as_str().as_bytes();
+        if self.patterns.is_empty() {
+            return std::iter::once(Key::Field(Place::Header, name, None)).collect();
+        }
+        self.patterns.iter().map(|pattern| Key::Field(Place::Header, name, pattern.exact())).collect()
+    }
+
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         let mut lines = facts.headers.get_all(&self.name).iter();
         if self.patterns.is_empty() {
@@ -53,6 +62,10 @@ struct Named {
 }
 
 impl Named {
+    fn key(&self, place: Place) -> Key<'_> {
+        Key::Field(place, &self.name, self.value.as_ref().and_then(Wildcard::exact))
+    }
+
     fn fits(&self, name: &[u8], value: impl FnOnce() -> bool) -> bool {
         *self.name == *name && (self.value.is_none() || value())
     }
@@ -75,6 +88,10 @@ impl Cookies {
         Ok(Self(list::each(value, read)?.into_boxed_slice()))
     }
 
+    pub(super) fn keys(&self) -> Keys<'_> {
+        self.0.iter().map(|cookie| cookie.key(Place::Cookie)).collect()
+    }
+
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         cookies(facts).any(|(name, value)| {
             self.0.iter().any(|cookie| {
@@ -85,7 +102,7 @@ impl Cookies {
 }
 
 /// Every cookie of the request, name and value as sent.
-pub(super) fn cookies<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+pub(crate) fn cookies<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     facts.headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).map(|pair| {
         let pair = pair.trim_ascii();
         match memchr::memchr(b'=', pair) {
@@ -113,6 +130,10 @@ impl Parameters {
             Ok(Named { name: query::decode(name).into(), value: value.map(|value| Wildcard::new(&value)) })
         };
         Ok(Self(list::each(value, read)?.into_boxed_slice()))
+    }
+
+    pub(super) fn keys(&self) -> Keys<'_> {
+        self.0.iter().map(|parameter| parameter.key(Place::Parameter)).collect()
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {

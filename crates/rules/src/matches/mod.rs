@@ -7,12 +7,14 @@ mod regexes;
 mod request;
 mod url;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
+
+pub(crate) use fields::cookies;
 
 use crate::check::nearest;
 use crate::check::report::Report;
 use crate::facts::Facts;
-use crate::index::Key;
+use crate::index::{Key, Keys};
 
 /// Every legal name.
 pub(crate) const NAMES: &[&str] = &[
@@ -126,20 +128,24 @@ impl Test {
         self.value == other.value || self.condition.covers(&other.condition)
     }
 
-    /// Where the index may keep a rule with this test: one key per token, such that every request for which the test holds
-    /// has at least one of them. Nothing when that cannot be said.
-    pub(crate) fn keys(&self) -> Option<SmallVec<[Key<'_>; 4]>> {
+    /// Where the index may keep a rule with this test, as alternatives. Each has one key per token, such that every request
+    /// for which the test holds has at least one of them. Nothing when that cannot be said.
+    pub(crate) fn keys(&self) -> SmallVec<[Keys<'_>; 2]> {
         if self.negated {
-            return None;
+            return SmallVec::new();
         }
-        match &self.condition {
-            Condition::Host(hosts) => Some(hosts.tokens().iter().map(Key::Host).collect()),
-            Condition::FirstComponent(names) => Some(names.tokens().iter().map(Key::First).collect()),
-            Condition::Filename(names) => Some(names.tokens().iter().map(Key::Filename).collect()),
-            Condition::Extension(names) => Some(names.tokens().iter().map(Key::Tail).collect()),
-            Condition::Wildcard(patterns) => patterns.keys(),
-            _ => None,
-        }
+        let one: Keys<'_> = match &self.condition {
+            Condition::Host(hosts) => hosts.tokens().iter().map(Key::Host).collect(),
+            Condition::FirstComponent(names) => names.tokens().iter().map(Key::First).collect(),
+            Condition::Filename(names) => names.tokens().iter().map(Key::Filename).collect(),
+            Condition::Extension(names) => names.tokens().iter().map(Key::Tail).collect(),
+            Condition::Header(header) => header.keys(),
+            Condition::Cookie(cookies) => cookies.keys(),
+            Condition::Query(parameters) => parameters.keys(),
+            Condition::Wildcard(patterns) => return patterns.keys(),
+            _ => return SmallVec::new(),
+        };
+        smallvec![one]
     }
 }
 

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::facts::Facts;
 use crate::grammar::{Invalid, Tokens, Wildcard, list};
-use crate::index::Key;
+use crate::index::{Key, Keys};
 use crate::path::normalise_escapes;
 
 /// Exact names of one part of the path.
@@ -89,13 +89,21 @@ impl Wildcards {
         other.0.iter().all(|narrow| self.0.iter().any(|wide| wide.covers(narrow)))
     }
 
-    pub(super) fn keys(&self) -> Option<SmallVec<[Key<'_>; 4]>> {
-        self.0.iter().map(key).collect()
+    pub(super) fn keys(&self) -> SmallVec<[Keys<'_>; 2]> {
+        let by_beginning = self.0.iter().map(key).collect();
+        let by_end = self.0.iter().map(|pattern| filename_key(pattern).or_else(|| key(pattern))).collect();
+        let ways: [Option<Keys<'_>>; 2] = [by_beginning, by_end];
+        ways.into_iter().flatten().collect()
     }
 }
 
+/// `/tenants/*/logo.png`: whatever matches has the filename `logo.png`.
+fn filename_key(pattern: &Wildcard) -> Option<Key<'_>> {
+    pattern.suffix().rsplit_once('/').filter(|_| pattern.exact().is_none()).map(|(_, name)| Key::Filename(name))
+}
+
 fn key(pattern: &Wildcard) -> Option<Key<'_>> {
-    if pattern.is_exact() {
+    if pattern.exact().is_some() {
         return Some(Key::Exact(pattern.as_str()));
     }
     if pattern.prefix().len() > 1 {
