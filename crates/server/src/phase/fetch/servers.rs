@@ -40,7 +40,10 @@ pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Res
                 let wait = plan.origin.timeouts.connect.min(plan.left(now));
                 match edge.resolver.addresses(&server.host, wait).await {
                     Ok(addresses) => plan.resolved(&server, &addresses),
-                    Err(error) => unresolved(ctx, &server, &error, now),
+                    Err(error) => {
+                        unresolved(ctx, &server, &error, now);
+                        goes_on(edge, ctx, Reason::Dns);
+                    }
                 }
             }
             Err(Exhausted::Servers) => return Err(Error::explain(last_failure(ctx), "no server is left").into_up()),
@@ -112,15 +115,17 @@ pub(crate) fn no_connection(edge: &Leeward, ctx: &mut Context, mut error: Box<Er
     let failure = Failure::of(&error);
     finish(ctx, failure.result, Some(failure.reason), None);
     ctx.error = Some(leeward_telemetry::access_log::bounded(&error.to_string()).to_owned());
-    let more = ctx.fetch.plan.as_ref().is_some_and(|plan| plan.more(Instant::now()));
-    if more {
-        let label = ctx.route.as_ref().map(|route| route.label.clone());
-        if let Some(label) = label {
-            edge.metrics.failover(label.as_str(), FailoverTo::Server, failure.reason);
-        }
-    }
-    error.set_retry(more);
+    error.set_retry(goes_on(edge, ctx, failure.reason));
     error
+}
+
+/// Whether another server or address is left after a failed attempt; counted, since the request goes there then.
+fn goes_on(edge: &Leeward, ctx: &Context, reason: Reason) -> bool {
+    let more = ctx.fetch.plan.as_ref().is_some_and(|plan| plan.more(Instant::now()));
+    if let (true, Some(route)) = (more, &ctx.route) {
+        edge.metrics.failover(route.label.as_str(), FailoverTo::Server, reason);
+    }
+    more
 }
 
 /// An attempt failed after the connection was there. Repeated only on a fresh connection to the same server, when a kept
