@@ -63,7 +63,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         Reason::Dns => "leeward; error=dns_error",
         Reason::ConnectRefused => "leeward; error=connection_refused",
         Reason::ConnectTimeout => "leeward; error=connection_timeout",
-        Reason::ConnectError => "leeward; error=destination_ip_unroutable",
+        Reason::ConnectError => "leeward; error=destination_unavailable",
         Reason::Tls => "leeward; error=tls_protocol_error",
         Reason::ReadTimeout | Reason::Deadline => "leeward; error=http_response_timeout",
         Reason::WriteTimeout => "leeward; error=connection_write_timeout",
@@ -112,6 +112,21 @@ mod tests {
         ];
         for (got, want) in cases {
             assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_edge_has_the_type_that_is_registered_for_it() {
+        for (reason, want) in [
+            (Reason::Dns, Some("leeward; error=dns_error")),
+            (Reason::ConnectError, Some("leeward; error=destination_unavailable")),
+            (Reason::ReadTimeout, Some("leeward; error=http_response_timeout")),
+            (Reason::Closed, Some("leeward; error=http_response_incomplete")),
+            (Reason::Loop, Some("leeward; error=proxy_loop_detected")),
+            (Reason::Status, None),
+        ] {
+            let got = proxy_status(reason);
+            assert_eq!(got.as_ref().map(|value| value.to_str().unwrap()), want, "{reason}");
         }
     }
 
