@@ -29,7 +29,9 @@ const TYPES: &[(&str, FailoverKind)] = &[
 
 pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Option<Plan> {
     let kind = fields.kind(TYPES);
-    let statuses = fields.required("httpResponseStatus", str::parse::<StatusSet>);
+    let statuses = fields.required_text("httpResponseStatus");
+    let statuses =
+        statuses.and_then(|text| fields.at("httpResponseStatus", |report| report.take(StatusSet::parse(&text))));
     let names = Names { host: "alternateHostname", path: "alternatePath", all_required: true };
     let target = parse_target(fields, &names, None, context.property_hosts);
     let plan = Plan { kind: kind?, statuses: statuses?, target: target? };

@@ -48,16 +48,19 @@ impl StatusSet {
     }
 }
 
-impl std::str::FromStr for StatusSet {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+impl StatusSet {
+    /// Reads codes and ranges.
+    ///
+    /// # Errors
+    /// Every item that is neither; an empty list.
+    pub fn parse(text: &str) -> Result<Self, Vec<Invalid>> {
         let mut set = Self::default();
-        for item in super::tokens::split(text) {
-            set.insert_item(item)?;
+        let bad: Vec<Invalid> = super::tokens::split(text).filter_map(|item| set.insert_item(item).err()).collect();
+        if !bad.is_empty() {
+            return Err(bad);
         }
         if set == Self::default() {
-            return Err(Invalid::new("no status is listed").hint("list codes and ranges: 500 502:504"));
+            return Err(vec![Invalid::new("no status is listed").hint("list codes and ranges: 500 502:504")]);
         }
         Ok(set)
     }
@@ -100,14 +103,15 @@ mod tests {
             ("500:501:502", None),
         ];
         for (text, expected) in table {
-            let got = text.parse::<StatusSet>().ok().map(|set| set.iter().collect::<Vec<_>>());
+            let got = StatusSet::parse(text).ok().map(|set| set.iter().collect::<Vec<_>>());
             assert_eq!(got.as_deref(), *expected, "{text:?}");
         }
     }
 
     #[test]
     fn nothing_outside_four_and_five_hundred_is_ever_a_member() {
-        let all: StatusSet = "400:599".parse().unwrap();
+        assert_eq!(StatusSet::parse("500-504 500 504:500 9").map_err(|bad| bad.len()), Err(3));
+        let all = StatusSet::parse("400:599").unwrap();
         for status in [0, 1, 200, 304, 399, 600, 999, u16::MAX] {
             assert!(!all.contains(status), "{status}");
         }

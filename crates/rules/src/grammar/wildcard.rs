@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 /// Matching takes time linear in the text for each literal piece and never goes back over a piece.
 #[derive(Debug, Clone)]
 pub struct Wildcard {
-    pattern: Box<str>,
+    pattern: Box<[u8]>,
     /// Byte offset of the first `*`; without one the pattern is the only text that matches.
     head: Option<usize>,
     /// Byte offset after the last `*`.
@@ -19,13 +19,19 @@ impl Wildcard {
     /// Compiles a pattern; every text is one.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
-        let head = pattern.find('*');
-        let tail = pattern.rfind('*').map_or(0, |star| star + 1);
-        let between = head.and_then(|head| pattern.get(head..tail)).unwrap_or("");
+        Self::of_bytes(pattern.as_bytes())
+    }
+
+    /// The same for a pattern that need not be UTF-8, such as a decoded query value.
+    #[must_use]
+    pub fn of_bytes(pattern: &[u8]) -> Self {
+        let head = memchr::memchr(b'*', pattern);
+        let tail = memchr::memrchr(b'*', pattern).map_or(0, |star| star + 1);
+        let between = head.and_then(|head| pattern.get(head..tail)).unwrap_or(&[]);
         let middle = between
-            .split('*')
+            .split(|byte| *byte == b'*')
             .filter(|piece| !piece.is_empty())
-            .map(|piece| Finder::new(piece.as_bytes()).into_owned())
+            .map(|piece| Finder::new(piece).into_owned())
             .collect();
         Self { pattern: pattern.into(), head, tail, middle }
     }
@@ -39,9 +45,10 @@ impl Wildcard {
     /// The same for text that need not be UTF-8, such as a header field's value.
     #[must_use]
     pub fn matches_bytes(&self, text: &[u8]) -> bool {
-        let Some(head) = self.head else { return text == self.pattern.as_bytes() };
-        let pattern = self.pattern.as_bytes();
-        let (Some(prefix), Some(suffix)) = (pattern.get(..head), pattern.get(self.tail..)) else { return false };
+        let Some(head) = self.head else { return text == &*self.pattern };
+        let (Some(prefix), Some(suffix)) = (self.pattern.get(..head), self.pattern.get(self.tail..)) else {
+            return false;
+        };
         let Some(mut rest) = text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix)) else { return false };
         for piece in &self.middle {
             let Some(at) = piece.find(rest) else { return false };
@@ -50,31 +57,35 @@ impl Wildcard {
         true
     }
 
-    /// The pattern as written.
+    /// The pattern as written; empty when it is not UTF-8.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.pattern
+        text(&self.pattern)
     }
 
     /// What every matching text begins with.
     pub(crate) fn prefix(&self) -> &str {
-        self.head.and_then(|head| self.pattern.get(..head)).unwrap_or(&self.pattern)
+        text(self.head.and_then(|head| self.pattern.get(..head)).unwrap_or(&self.pattern))
     }
 
     /// What every matching text ends with.
     pub(crate) fn suffix(&self) -> &str {
-        self.pattern.get(self.tail..).unwrap_or("")
+        text(self.pattern.get(self.tail..).unwrap_or(&[]))
     }
 
     /// The only text that matches, of a pattern without a `*`.
     pub(crate) fn exact(&self) -> Option<&[u8]> {
-        self.head.is_none().then_some(self.pattern.as_bytes())
+        self.head.is_none().then_some(&*self.pattern)
     }
 
     /// Whether every text that fits `other` is known to fit this pattern. A `*` of `other` can only be swallowed by a `*` here.
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.matches(&other.pattern)
+        self.matches_bytes(&other.pattern)
     }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or("")
 }
 
 #[cfg(test)]

@@ -126,8 +126,8 @@ impl Parameters {
                 return Err(Invalid::new(format!("{token:?} does not begin with a parameter name"))
                     .hint("write `name`, `name=value` or `name=pattern*`; only the value may contain '*'"));
             }
-            let value = value.map(|value| String::from_utf8_lossy(&query::decode(value)).into_owned());
-            Ok(Named { name: query::decode(name).into(), value: value.map(|value| Wildcard::new(&value)) })
+            let value = value.map(|value| Wildcard::of_bytes(&query::decode(value)));
+            Ok(Named { name: query::decode(name).into(), value })
         };
         Ok(Self(list::each(value, read)?.into_boxed_slice()))
     }

@@ -139,6 +139,9 @@ fn query_matches_compare_decoded_parameters() {
         ("a b=2", "/?b=2", true),
         ("a=", "/?a=", true),
         ("a=", "/?a", true),
+        // Shift_JIS
+        ("q=%83%65*", "/?q=%83%65%83%58", true),
+        ("q=%83%65*", "/?q=%83%66", false),
     ];
     for (value, url, expected) in table {
         assert_eq!(holds("url-querystring", value, &Request::get(url)), expected, "{value:?} {url}");
