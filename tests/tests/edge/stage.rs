@@ -24,6 +24,7 @@ pub(crate) fn tls_setup(origin: &Origin, extra: &str) -> Setup {
 server:
   threads: 2
   grace_period: 5s
+  limits: {{ headers: 100KiB }}
   listen:
     - address: "${{listen.tls}}"
       tls:

@@ -110,6 +110,19 @@ fn a_large_body_and_a_head_request_work_over_http2() {
 }
 
 #[test]
+fn a_head_may_be_as_large_over_http2_as_the_limit_says() {
+    let origin = cacheable();
+    let edge = Edge::start(&stage::tls_setup(&origin, ""));
+    let connection = h2::Connection::open(edge.https_address(), "www.example.com");
+    for (bytes, status) in [(100, 200), (90_000, 200), (103_000, 431), (200_000, 431), (100, 200)] {
+        let mut request = h2::Request::get("https://www.example.com/head");
+        request.fields.push(("x-long".to_owned(), "l".repeat(bytes)));
+        let answered = connection.ask(&request).map(|response| response.status);
+        assert_eq!(answered.as_ref().ok(), Some(&status), "{bytes}: {answered:?}");
+    }
+}
+
+#[test]
 fn a_request_in_the_clear_on_the_tls_port_ends_without_harm() {
     let origin = cacheable();
     let edge = Edge::start(&stage::tls_setup(&origin, ""));

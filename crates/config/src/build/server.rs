@@ -17,6 +17,8 @@ const MAX_THREADS: u32 = 1024;
 const MAX_LISTENERS: usize = 256;
 /// The largest request target and header section that may be allowed: both are held in memory for every connection.
 const MAX_HEAD: Size = Size::mib(1);
+/// Fields of a request head that Pingora's HTTP/1 parser takes; it refuses more with 400 before the limit is looked at.
+const MAX_FIELDS: u32 = 256;
 /// The smallest that still lets ordinary requests through.
 const MIN_HEAD: Size = Size(256);
 
@@ -154,6 +156,10 @@ fn limits(report: &Report, at: &At, written: &written::Limits) -> Limits {
         if count == 0 {
             report.error(&at.key(key), format!("`{key}` is 0: no request could pass"));
         }
+    }
+    if written.header_count > MAX_FIELDS {
+        let count = written.header_count;
+        report.error(&at.key("header_count"), format!("`header_count` is {count}, more than {MAX_FIELDS}"));
     }
     if written.uri > written.headers {
         report

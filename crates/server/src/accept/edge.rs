@@ -28,8 +28,6 @@ use super::requests::Requests;
 
 /// Streams that an HTTP/2 client may have open at once.
 const H2_STREAMS: u32 = 100;
-/// Header list of an HTTP/2 request, in bytes as RFC 9113 6.5.2 counts them.
-const H2_HEADER_LIST: u32 = 32 * 1024;
 /// Streams that a client reset before they were served, or that wait to be forgotten: more of them end the connection
 /// (rapid reset, CVE-2023-44487).
 const H2_PENDING_RESETS: usize = 20;
@@ -52,6 +50,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address (the client's, where a PROXY protocol header names it).
     pub connections_per_ip: usize,
+    /// Header list of an HTTP/2 request, in bytes as RFC 9113 6.5.2 counts them: 32 for a field besides its text.
+    pub h2_header_list: u32,
 }
 
 /// One TCP endpoint as the accept path needs it.
@@ -113,7 +113,6 @@ where
     ) -> Self {
         let mut proxy = http_proxy(conf, hooks);
         proxy.server_options = Some(server_options());
-        proxy.h2_options = Some(h2_options());
         let endpoints = listeners
             .into_iter()
             .map(|listener| {
@@ -215,6 +214,7 @@ where
             proxy: Arc::clone(&self.proxy),
             connection: Arc::clone(&connection),
             reused_head: limits.keepalive + limits.header,
+            h2_header_list: limits.h2_header_list,
         });
         let mut work = requests.process_new(stream, shutdown);
         tokio::select! {
@@ -317,11 +317,11 @@ fn server_options() -> HttpServerOptions {
     options
 }
 
-fn h2_options() -> H2Options {
+pub(super) fn h2_options(header_list: u32) -> H2Options {
     let mut options = default_h2_options();
     options
         .max_concurrent_streams(H2_STREAMS)
-        .max_header_list_size(H2_HEADER_LIST)
+        .max_header_list_size(header_list)
         .max_pending_accept_reset_streams(H2_PENDING_RESETS)
         .max_concurrent_reset_streams(H2_PENDING_RESETS)
         .max_local_error_reset_streams(Some(H2_ERROR_RESETS))

@@ -12,6 +12,7 @@ use pingora::proxy::{HttpProxy, ProxyHttp};
 use pingora::server::ShutdownWatch;
 
 use super::connection::{Connection, scope};
+use super::edge::h2_options;
 
 /// One object per connection, because HTTP/2 runs every stream in a task of its own: a task-local set around the
 /// connection would not reach the hooks, one set here does. The framework's blanket `ServerApp` drives it.
@@ -20,6 +21,8 @@ pub(super) struct Requests<P: ProxyHttp> {
     pub(super) connection: Arc<Connection>,
     /// From the start of the wait for another request on a kept HTTP/1 connection to the end of its head.
     pub(super) reused_head: Duration,
+    /// The connection's own, so that a reload changes it.
+    pub(super) h2_header_list: u32,
 }
 
 #[async_trait]
@@ -57,7 +60,7 @@ where
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.proxy.h2_options()
+        Some(h2_options(self.h2_header_list))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

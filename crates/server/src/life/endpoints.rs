@@ -8,6 +8,11 @@ use leeward_config::ready;
 use crate::accept::{BindError, Bound, Limits, Listener, bind};
 use crate::tls::{self, Certificates, Names, Pem};
 
+/// Bytes that a field counts besides its name and value (RFC 9113 6.5.2).
+const H2_FIELD: u64 = 32;
+/// Bytes of `:method`, `:scheme`, `:authority` and `:path` but for the target.
+const H2_PSEUDO_FIELDS: u64 = 1024;
+
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -104,6 +109,14 @@ impl From<&ready::Limits> for Limits {
             keepalive: limits.keepalive_timeout,
             connections: limits.connections,
             connections_per_ip: limits.connections_per_ip,
+            h2_header_list: h2_header_list(limits),
         }
     }
+}
+
+/// What holds every head that the strict check takes, which counts a target and 4 bytes for a field besides its text.
+fn h2_header_list(limits: &ready::Limits) -> u32 {
+    let fields = u64::try_from(limits.header_count).unwrap_or(u64::MAX).saturating_mul(H2_FIELD);
+    let bytes = H2_PSEUDO_FIELDS.saturating_add(fields).saturating_add(limits.headers).saturating_add(limits.uri);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
