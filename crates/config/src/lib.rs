@@ -26,6 +26,7 @@ pub use diagnostic::{Diagnostic, EXCERPT, Severity};
 pub use gather::{MAX_FILE, MAX_INCLUDES};
 pub use ready::Snapshot;
 pub use report::MAX_DIAGNOSTICS;
+use report::Purpose;
 pub use schema::schema;
 
 /// What a load gave.
@@ -49,10 +50,22 @@ impl Loaded {
     }
 }
 
-/// Reads and checks a configuration. Never fails as such: what is wrong is in the diagnostics.
+/// Reads and checks a configuration as `leeward check` does before it is published. Never fails as such: what is wrong is in
+/// the diagnostics.
 #[must_use]
 pub fn load(path: &Path) -> Loaded {
-    let report = report::Report::default();
+    load_for(path, Purpose::Publish)
+}
+
+/// The same for an edge that starts or reloads: what was published once stays good. A file's time is all that says when that
+/// was, and a checkout or a mount makes it new: an instant of `content-refresh` that has come must not keep an edge down.
+#[must_use]
+pub fn load_to_run(path: &Path) -> Loaded {
+    load_for(path, Purpose::Run)
+}
+
+fn load_for(path: &Path, purpose: Purpose) -> Loaded {
+    let report = report::Report::new(purpose);
     let gathered = gather::gather(&report, path);
     let snapshot = gathered.and_then(|gathered| build::snapshot(&report, &gathered));
     Loaded { snapshot, diagnostics: report.finish(), files: report.paths(), looked: !report.is_unreadable() }

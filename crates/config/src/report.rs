@@ -75,6 +75,17 @@ pub(crate) struct Report {
     files: RefCell<Vec<File>>,
     problems: RefCell<Vec<Problem>>,
     unreadable: Cell<bool>,
+    purpose: Purpose,
+}
+
+/// What a load is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Purpose {
+    /// To be published: everything must make sense from now on.
+    #[default]
+    Publish,
+    /// To run what may have been published long ago.
+    Run,
 }
 
 /// A problem that was just reported, to add to.
@@ -95,6 +106,16 @@ impl Added<'_> {
 }
 
 impl Report {
+    /// A report of one load.
+    pub(crate) fn new(purpose: Purpose) -> Self {
+        Self { purpose, ..Self::default() }
+    }
+
+    /// What the load is for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// Adds a file.
     pub(crate) fn file(&self, path: &Path, text: String) -> FileId {
         let mut files = self.files.borrow_mut();

@@ -157,3 +157,18 @@ fn every_shipped_configuration_is_accepted() {
     }
     assert!(seen > 3, "only {seen} configurations");
 }
+
+#[test]
+fn a_refresh_in_the_past_is_a_mistake_to_publish_and_none_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let refresh =
+        "\n          - { name: content-refresh, type: date, value: \"2020-01-01\" }\n          - name: site-failover";
+    let with_refresh = GOOD.replace("\n          - name: site-failover", refresh);
+    std::fs::write(folder.path().join("past.yaml"), with_refresh).unwrap();
+    for (arguments, code) in
+        [(&["check", "past.yaml"][..], 1), (&["explain", "http://www.example.com/", "--config", "past.yaml"], 0)]
+    {
+        let output = leeward(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output));
+    }
+}

@@ -45,8 +45,13 @@ fn document(rules: usize) -> Value {
 }
 
 fn policy(rules: usize) -> Policy {
-    let context =
-        Context { property_hosts: &[], known_host: &|_| true, has_default_origin: false, published_at: 1_700_000_000 };
+    let context = Context {
+        property_hosts: &[],
+        known_host: &|_| true,
+        has_default_origin: false,
+        published_at: 1_700_000_000,
+        publishing: true,
+    };
     let (written, problems) = read(&document(rules), Form::Json, &context);
     Policy::compile(&written.unwrap_or_else(|| panic!("{problems:?}")), &context)
 }

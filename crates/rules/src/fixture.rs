@@ -90,7 +90,13 @@ impl Request {
 pub(crate) fn in_context<R>(work: impl FnOnce(&Context<'_>) -> R) -> R {
     let own = ["www.example.com".to_owned()];
     let known = |host: &str| matches!(host, "www.example.com" | "failover.example.com");
-    work(&Context { property_hosts: &own, known_host: &known, has_default_origin: true, published_at: PUBLISHED_AT })
+    work(&Context {
+        property_hosts: &own,
+        known_host: &known,
+        has_default_origin: true,
+        published_at: PUBLISHED_AT,
+        publishing: true,
+    })
 }
 
 /// The tree of a YAML text.

@@ -150,6 +150,8 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
 /// The request as the edge would receive it.
 fn header_of(question: &Question) -> pingora::Result<RequestHeader> {
     let target = question.url.path_and_query().map_or("/", |target| target.as_str());
+    // a URL may go without a path, a request may not (RFC 9112 3.2.1)
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     let mut header = RequestHeader::build(question.method.clone(), target.as_bytes(), None)?;
     if let Some(authority) = question.url.authority() {
         header.insert_header("Host", authority.as_str())?;

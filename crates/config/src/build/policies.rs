@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::origins::Origins;
 use super::sites::Hosts;
 use crate::ready::{Origin, OriginServer, PolicyOrigins};
-use crate::report::{At, Report};
+use crate::report::{At, Purpose, Report};
 use crate::tree::{Form, Step};
 use crate::{diagnostic, gather, place, unsupported, written};
 
@@ -112,6 +112,7 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
         // also when it dangles: that is one mistake, and said already
         has_default_origin: around.has_origin,
         published_at: document.published_at,
+        publishing: around.report.purpose() == Purpose::Publish,
     };
     let (written, problems) = leeward_rules::read(&document.value, document.form, &context);
     for problem in problems {

@@ -64,7 +64,7 @@ fn country(text: &str) -> Result<Code, String> {
 
 /// Asks the phases of the very edge that would serve the request.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = leeward_config::load(&args.config);
+    let loaded = leeward_config::load_to_run(&args.config);
     let Some(snapshot) = loaded.snapshot else {
         for diagnostic in &loaded.diagnostics {
             say_error(diagnostic);

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The admin listener that the configuration names.
 fn configured(file: &Path) -> anyhow::Result<SocketAddr> {
-    let loaded = leeward_config::load(file);
+    let loaded = leeward_config::load_to_run(file);
     if let Some(snapshot) = loaded.snapshot {
         return Ok(snapshot.admin.address);
     }

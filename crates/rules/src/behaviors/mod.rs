@@ -150,7 +150,7 @@ pub(crate) fn parse(
         Slot::Origin => origin::parse(&mut fields, context).map(|origin| Setting::Origin(Box::new(origin))),
         Slot::Caching => caching::parse(&mut fields).map(Setting::Caching),
         Slot::KeyQuery => key_query::parse(&mut fields).map(Setting::KeyQuery),
-        Slot::Refresh => refresh::parse(&mut fields, context.published_at).map(Setting::Refresh),
+        Slot::Refresh => refresh::parse(&mut fields, context).map(Setting::Refresh),
         Slot::IpBlacklist | Slot::IpWhitelist => access::ips(&mut fields).map(|ips| Setting::Ips(Box::new(ips))),
         Slot::GeoBlacklist | Slot::GeoWhitelist => access::geo(&mut fields).map(Setting::Geo),
         Slot::RefererBlacklist | Slot::RefererWhitelist => access::referers(&mut fields).map(Setting::Referers),

@@ -1,6 +1,7 @@
 //! `content-refresh`: what was stored before an instant must be confirmed. Source: policy-language 4.4.
 
 use super::fields::Fields;
+use crate::check::Context;
 use crate::grammar::Invalid;
 
 /// What was stored or last confirmed before `since` may not be used without asking the origin, once that instant has come.
@@ -36,7 +37,8 @@ const TYPES: &[(&str, Kind)] = &[
     ("natural", Kind::Natural),
 ];
 
-pub(super) fn parse(fields: &mut Fields<'_, '_>, published_at: u64) -> Option<Refresh> {
+pub(super) fn parse(fields: &mut Fields<'_, '_>, context: &Context<'_>) -> Option<Refresh> {
+    let (published_at, publishing) = (context.published_at, context.publishing);
     let must_revalidate = fields.flag("mustRevalidate");
     let kind = fields.kind(TYPES)?;
     let hint = match kind {
@@ -56,8 +58,10 @@ pub(super) fn parse(fields: &mut Fields<'_, '_>, published_at: u64) -> Option<Re
         };
         match instant {
             None => Err(Invalid::new(format!("{text:?} is not what this type of content-refresh takes")).hint(hint)),
-            Some(instant) if instant <= published_at => Err(Invalid::new(format!("{text} is not in the future"))
-                .hint("to refresh at once, write type natural and value now")),
+            Some(instant) if publishing && instant <= published_at => {
+                Err(Invalid::new(format!("{text} is not in the future"))
+                    .hint("to refresh at once, write type natural and value now"))
+            }
             Some(instant) => Ok(instant),
         }
     })?;

@@ -45,6 +45,9 @@ pub struct Context<'a> {
     pub has_default_origin: bool,
     /// When the policy took effect, Unix seconds; `content-refresh` is measured against it.
     pub published_at: u64,
+    /// Whether the policy is being published: an instant in the past is a mistake then. A policy that runs already keeps its
+    /// instants when they have come (policy-language 4.4).
+    pub publishing: bool,
 }
 
 impl std::fmt::Debug for Context<'_> {
