@@ -77,10 +77,6 @@ impl ProxyHttp for Leeward {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let Err(answer) = Self::admit(session, ctx) else { return Ok(false) };
         ctx.reason = Some(answer.reason);
-        if answer.location.is_none() {
-            let site = ctx.route.as_ref().map_or(leeward_telemetry::metrics::NO_SITE, |route| route.label.as_str());
-            self.metrics.denied(site, answer.reason);
-        }
         answer.write(session).await?;
         Ok(true)
     }

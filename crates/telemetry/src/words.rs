@@ -127,6 +127,31 @@ words! {
     }
 }
 
+impl Reason {
+    /// Whether the edge refused the request, as against failing to answer it or answering otherwise.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed
+                | Self::UriTooLong
+                | Self::HeadersTooLarge
+                | Self::BodyTooLarge
+                | Self::Loop
+                | Self::UnknownSite
+                | Self::NoOrigin
+                | Self::Method
+                | Self::IpBlacklist
+                | Self::IpWhitelist
+                | Self::GeoBlacklist
+                | Self::GeoWhitelist
+                | Self::RefererBlacklist
+                | Self::RefererWhitelist
+                | Self::DenyAccess
+        )
+    }
+}
+
 words! {
     /// How one attempt at an origin server ended (label `result`).
     AttemptResult {

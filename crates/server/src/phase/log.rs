@@ -18,6 +18,9 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
     close_attempt(ctx, error);
     count_attempts(edge, ctx);
     ctx.fetch.made.append(&mut ctx.fetch.of_alternate);
+    if let Some(reason) = ctx.reason.filter(|reason| reason.is_refusal()) {
+        edge.metrics.denied(ctx.route.as_ref().map_or(NO_SITE, |route| route.label.as_str()), reason);
+    }
     if session.subrequest_ctx.is_some() {
         // its parent has the line; a refresh in the background has none
         return;
