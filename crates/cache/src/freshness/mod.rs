@@ -116,15 +116,15 @@ impl Refusal {
             Self::Status => "status",
             Self::Partial => "partial",
             Self::Policy => "policy",
-            Self::NoStore => "no-store",
-            Self::NoCache => "no-cache",
+            Self::NoStore => "no_store",
+            Self::NoCache => "no_cache",
             Self::Private => "private",
             Self::Authorization => "authorization",
-            Self::SetCookie => "set-cookie",
+            Self::SetCookie => "set_cookie",
             Self::Vary => "vary",
-            Self::NoFreshness => "no-freshness",
+            Self::NoFreshness => "no_freshness",
             Self::Stale => "stale",
-            Self::TooLarge => "too-large",
+            Self::TooLarge => "too_large",
         }
     }
 }

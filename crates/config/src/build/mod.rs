@@ -14,7 +14,7 @@ use std::collections::HashMap;
 pub use policies::MAX_POLICY;
 
 use crate::gather::Gathered;
-use crate::ready::{Platform, Snapshot};
+use crate::ready::{Directories, Platform, Snapshot};
 use crate::report::Report;
 
 /// Digits or letters of an account number.
@@ -43,7 +43,10 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     if report.has_errors() {
         return None;
     }
-    Some(Snapshot { generation: 0, account, cdn_hosts, server, admin: admin?, log, cache, origins: origins.all, sites })
+    let mut directories = Directories::default();
+    origins.all.iter().for_each(|origin| directories.insert(origin));
+    let (admin, origins) = (admin?, origins.all);
+    Some(Snapshot { generation: 0, account, cdn_hosts, server, admin, log, cache, origins, directories, sites })
 }
 
 fn cdn_hosts(report: &Report, gathered: &Gathered) -> HashMap<String, Platform> {

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use origins::{Balance, Origin, OriginServer, OriginTls, Servers, Timeouts};
+pub use origins::{Balance, Directories, Origin, OriginServer, OriginTls, Servers, Timeouts};
 pub use sites::{PolicyOrigins, Site, Sites};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub cache: Cache,
     /// Every origin, in the order written, then those that policies name by `originDomain` only.
     pub origins: Vec<Arc<Origin>>,
+    /// The same by platform and directory, as CDN URLs name them.
+    pub directories: Directories,
     /// Every site, indexed by host.
     pub sites: Sites,
 }

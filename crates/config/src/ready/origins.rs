@@ -1,7 +1,10 @@
 //! Ready: origins and their servers.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,5 +112,24 @@ pub struct OriginTls {
 impl Default for OriginTls {
     fn default() -> Self {
         Self { verify: true, sni: None, ca: Vec::new() }
+    }
+}
+
+/// Origins by platform and directory.
+#[derive(Debug, Default)]
+pub struct Directories([HashMap<String, Arc<Origin>, RandomState>; Platform::ALL.len()]);
+
+impl Directories {
+    /// Adds an origin under its directory; one without has no CDN URL.
+    pub fn insert(&mut self, origin: &Arc<Origin>) {
+        if let (Some(by_name), Some(directory)) = (self.0.get_mut(origin.platform as usize), &origin.directory) {
+            by_name.insert(directory.clone(), Arc::clone(origin));
+        }
+    }
+
+    /// The origin of a directory; the case of its name counts (delivery spec 0).
+    #[must_use]
+    pub fn find(&self, platform: Platform, directory: &str) -> Option<&Arc<Origin>> {
+        self.0.get(platform as usize)?.get(directory)
     }
 }

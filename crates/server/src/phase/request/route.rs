@@ -27,11 +27,7 @@ pub(crate) fn route(request: &RequestHeader, ctx: &mut Context) -> Result<(), An
     })?;
     let mut route = if let Some(platform) = ctx.snapshot.cdn_hosts.get(&host).copied() {
         let found = cdn_path(path.as_str(), &ctx.snapshot.account).and_then(|(directory, on_origin)| {
-            let origin = ctx
-                .snapshot
-                .origins
-                .iter()
-                .find(|origin| origin.platform == platform && origin.directory.as_deref() == Some(directory))?;
+            let origin = ctx.snapshot.directories.find(platform, directory)?;
             Some((Arc::clone(origin), on_origin.to_owned()))
         });
         let (origin, origin_path) = found.ok_or(Answer::error(404, Reason::UnknownSite))?;
