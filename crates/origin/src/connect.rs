@@ -17,6 +17,8 @@ use crate::attempts::Target;
 const IDLE: Duration = Duration::from_secs(60);
 /// How long an origin may refuse to take more of a request.
 const WRITE: Duration = Duration::from_secs(30);
+/// What a read may take at least, however little of the time for all attempts is left: it bounds the reads of the body too.
+const LEAST_READ: Duration = Duration::from_secs(2);
 /// Own certificate authorities kept parsed; each belongs to an origin.
 const REMEMBERED_CAS: usize = 10_000;
 
@@ -41,7 +43,7 @@ impl Connector {
         options.connection_timeout = Some(connect);
         options.total_connection_timeout = Some(connect);
         // One timeout for every read: Pingora does not tell the first read of an answer from the later ones.
-        options.read_timeout = Some(origin.timeouts.first_byte.min(left.max(Duration::from_millis(1))));
+        options.read_timeout = Some(origin.timeouts.first_byte.min(left.max(LEAST_READ)));
         options.write_timeout = Some(WRITE);
         options.idle_timeout = Some(IDLE);
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
