@@ -72,6 +72,8 @@ pub(crate) struct Route {
     pub(crate) origin_path: String,
     /// The rules that apply.
     pub(crate) effective: Effective,
+    /// The redirect that they ask for.
+    pub(crate) redirect: Option<decide::Redirect>,
 }
 
 /// What logs and metrics call the thing asked for.

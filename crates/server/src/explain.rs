@@ -120,7 +120,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
     let answer = request::check_head(&header, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
         .and_then(|()| security::check(&header, &ctx))
-        .and_then(|()| request::redirect(&header, &ctx).map_or(Ok(()), Err))
+        .and_then(|()| request::redirect(&mut ctx).map_or(Ok(()), Err))
         .err();
     let mut out = Explanation {
         url: question.url.to_string(),

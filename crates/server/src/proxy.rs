@@ -47,7 +47,7 @@ impl Leeward {
         request::check(session, ctx)?;
         request::route(session.req_header(), ctx)?;
         security::check(session.req_header(), ctx)?;
-        request::redirect(session.req_header(), ctx).map_or(Ok(()), Err)
+        request::redirect(ctx).map_or(Ok(()), Err)
     }
 }
 

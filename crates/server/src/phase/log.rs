@@ -1,7 +1,5 @@
 //! What remains of a request: one line, and the numbers.
 
-use std::time::SystemTime;
-
 use leeward_rules::Scheme;
 use leeward_telemetry::access_log::{Attempt, Entry, bounded};
 use leeward_telemetry::metrics::{self, NO_SITE};
@@ -45,7 +43,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
     let Client { address, scheme, protocol, .. } = &ctx.client;
     edge.access_log.log(
         &Entry {
-            time: timestamp(ctx.started_at),
+            time: ctx.started_at,
             client: Some(*address),
             site: label,
             method: bounded(request.method.as_str()),
@@ -91,9 +89,4 @@ fn count_attempts(edge: &Leeward, ctx: &Context) {
     for attempt in &ctx.fetch.made {
         edge.metrics.attempt(&attempt.origin, &attempt.server, attempt.result, attempt.seconds);
     }
-}
-
-/// RFC 3339, UTC, milliseconds.
-fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
 }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -18,6 +18,10 @@ const QUEUE_LINES: usize = 16 << 10;
 const FIELD_BYTES: usize = 1024;
 /// How long a half-filled buffer may wait.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// How long an order waits for room in the queue.
+const ORDER_WAIT: Duration = Duration::from_secs(2);
+/// How often it looks for room.
+const ORDER_RETRY: Duration = Duration::from_millis(5);
 /// How long [`AccessLog::flush`] waits for the writer.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
@@ -36,7 +40,8 @@ pub enum Target {
 #[derive(Debug, Serialize)]
 pub struct Entry<'a> {
     /// When the request head was read, RFC 3339 with milliseconds, UTC.
-    pub time: String,
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
     /// The client's address.
     pub client: Option<std::net::IpAddr>,
     /// The site as configured, or the directory of a CDN URL.
@@ -156,6 +161,8 @@ enum Message {
 #[derive(Debug)]
 pub struct AccessLog {
     queue: SyncSender<Message>,
+    /// Whether lines go nowhere: then none is made.
+    off: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -166,48 +173,70 @@ impl AccessLog {
     /// When the thread cannot be started or the file cannot be opened.
     pub fn start(target: Target) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE_LINES);
-        let out = Output::open(&target)?;
+        let (out, off) = (Output::open(&target)?, AtomicBool::new(target == Target::Off));
         std::thread::Builder::new().name("access-log".into()).spawn(move || write_lines(&lines, target, out))?;
-        Ok(Self { queue, dropped: AtomicU64::new(0) })
+        Ok(Self { queue, off, dropped: AtomicU64::new(0) })
     }
 
     /// Logs one request, unless sampling leaves it out; `sample` is the share of requests kept, 0.0 to 1.0.
     pub fn log(&self, entry: &Entry<'_>, sample: f64) {
-        if !entry.is_error() && !keep(sample) {
+        if self.off.load(Ordering::Relaxed) || !(entry.is_error() || keep(sample)) {
             return;
         }
         let mut line = Vec::with_capacity(512);
         if serde_json::to_writer(&mut line, entry).is_ok() {
             line.push(b'\n');
-            self.send(Message::Line(line));
+            self.line(line);
         }
     }
 
     /// Changes where lines go, from the next line on.
     pub fn retarget(&self, target: Target) {
-        self.send(Message::Target(target));
+        self.off.store(target == Target::Off, Ordering::Relaxed);
+        self.order(Message::Target(target));
     }
 
     /// Opens the file anew, for log rotation.
     pub fn reopen(&self) {
-        self.send(Message::Reopen);
+        self.order(Message::Reopen);
     }
 
     /// Waits, for a bounded time, until everything logged so far is written.
     pub fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        self.send(Message::Flush(done));
+        self.order(Message::Flush(done));
         let _ = wait.recv_timeout(FLUSH_WAIT);
     }
 
-    fn send(&self, message: Message) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(message) {
+    /// A line never waits for the writer.
+    fn line(&self, line: Vec<u8>) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Line(line)) {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed);
             if dropped.is_power_of_two() || dropped == 0 {
                 log::warn!("the access log is too slow: {} lines dropped so far", dropped + 1);
             }
         }
     }
+}
+
+impl AccessLog {
+    /// An order waits its turn, for a bounded time: it comes from a reload or the end, and must not be lost among lines.
+    fn order(&self, mut order: Message) {
+        let until = Instant::now() + ORDER_WAIT;
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(order) {
+            if Instant::now() >= until {
+                log::error!("the access log is stuck: an order to it was given up after {ORDER_WAIT:?}");
+                return;
+            }
+            order = back;
+            std::thread::park_timeout(ORDER_RETRY);
+        }
+    }
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn rfc3339<S: serde::Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&humantime::format_rfc3339_millis(*time))
 }
 
 /// Keeps that share of the calls, evenly spread: the fractional parts add up on each worker by themselves.

@@ -2,7 +2,7 @@ use super::*;
 
 fn entry(status: u16) -> Entry<'static> {
     Entry {
-        time: "2026-01-01T00:00:00.000Z".into(),
+        time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_007),
         client: None,
         site: "www.example.com",
         method: "GET",
@@ -41,6 +41,7 @@ fn a_line_is_one_json_object_whatever_the_client_sent() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["path"], "/a\"\n\u{1b}[31m");
     assert_eq!(lines[0]["cache"], "hit");
+    assert_eq!(lines[0]["time"], "2026-01-01T00:00:00.007Z");
 }
 
 #[test]
@@ -56,6 +57,40 @@ fn sampling_keeps_every_error_and_the_share_of_the_rest() {
     let all = lines(&path);
     let errors = all.iter().filter(|line| line["status"] == 503).count();
     assert_eq!((errors, all.len() - errors), (100, 25));
+}
+
+/// A log whose queue holds one message, and its other end: the test is the writer.
+fn by_hand(off: bool) -> (AccessLog, Receiver<Message>) {
+    let (queue, lines) = sync_channel(1);
+    (AccessLog { queue, off: AtomicBool::new(off), dropped: AtomicU64::new(0) }, lines)
+}
+
+#[test]
+fn an_order_waits_for_room_and_a_line_does_not() {
+    let (log, queue) = by_hand(false);
+    log.log(&entry(200), 1.0);
+    log.log(&entry(200), 1.0);
+    assert_eq!(log.dropped.load(Ordering::Relaxed), 1, "the second line waited or got in");
+    let writer = std::thread::spawn(move || {
+        std::thread::park_timeout(Duration::from_millis(50));
+        let wait = Duration::from_secs(5);
+        (queue.recv_timeout(wait), queue.recv_timeout(wait))
+    });
+    log.reopen();
+    let (first, second) = writer.join().unwrap();
+    assert!(matches!(first, Ok(Message::Line(_))), "the line that was there");
+    assert!(matches!(second, Ok(Message::Reopen)), "the order was lost");
+}
+
+#[test]
+fn a_log_that_is_off_makes_no_lines_until_it_is_on() {
+    let (log, queue) = by_hand(true);
+    log.log(&entry(503), 1.0);
+    assert!(queue.try_recv().is_err(), "a line for nobody");
+    log.retarget(Target::Stdout);
+    assert!(matches!(queue.try_recv(), Ok(Message::Target(Target::Stdout))));
+    log.log(&entry(200), 1.0);
+    assert!(matches!(queue.try_recv(), Ok(Message::Line(_))), "no line though it is on");
 }
 
 #[test]

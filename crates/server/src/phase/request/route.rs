@@ -57,6 +57,7 @@ fn directory_route(origin: Arc<Origin>, origin_path: String, host: String, autho
         path,
         origin_path,
         effective: Effective::default(),
+        redirect: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn site_route(site: Arc<Site>, host: String, authority: String, path: Path) -> R
         authority,
         path,
         effective: Effective::default(),
+        redirect: None,
     }
 }
 
@@ -78,17 +80,15 @@ fn site_route(site: Arc<Site>, host: String, authority: String, path: Path) -> R
 fn apply_rules(request: &RequestHeader, ctx: &Context, route: &mut Route) {
     let Some(site) = route.site.clone() else { return };
     let effective = site.policy.evaluate(&ctx.facts(route, request));
-    let rewrite = decide::request(&site.policy, &effective, &ctx.facts(route, request)).rewrite;
+    let decide::Request { redirect, rewrite } = decide::request(&site.policy, &effective, &ctx.facts(route, request));
     if let Some(path) = rewrite {
         route.origin_path = format!("{}{}", site.path, path.as_str());
     }
-    route.effective = effective;
+    (route.effective, route.redirect) = (effective, redirect);
 }
 
-/// The redirect that a `url-redirect` rule asks for. Asked after the security phase: a refused client learns no address.
-pub(crate) fn redirect(request: &RequestHeader, ctx: &Context) -> Option<Answer> {
-    let route = ctx.route.as_ref()?;
-    let (policy, effective) = route.rules()?;
-    let redirect = decide::request(policy, effective, &ctx.facts(route, request)).redirect?;
+/// The redirect that a `url-redirect` rule asks for. Given after the security phase: a refused client learns no address.
+pub(crate) fn redirect(ctx: &mut Context) -> Option<Answer> {
+    let redirect = ctx.route.as_mut()?.redirect.take()?;
     Some(Answer::redirect(redirect.status, Reason::UrlRedirect, redirect.location))
 }
