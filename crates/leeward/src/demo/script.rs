@@ -9,7 +9,7 @@ pub(crate) fn configuration(edge: SocketAddr, origin: SocketAddr, mirror: Socket
         r#"# The configuration of `leeward demo`.
 server:
   listen: [{{ address: "{edge}" }}]
-  limits: {{ connections: 100 }} # what any machine's limit of open files allows
+  limits: {{ connections: 100, connections_per_ip: 100 }} # what any machine's limit of open files allows
 admin: {{ address: 127.0.0.1:0 }}
 log: {{ access: off }}
 cache:
@@ -136,4 +136,19 @@ pub(crate) fn instructions(edge: SocketAddr, admin: SocketAddr, control: SocketA
     }
     out.push_str("\nCtrl-C ends it.\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_begins_without_a_word_about_its_own_configuration() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("leeward.yaml");
+        std::fs::write(&file, configuration(address(8080), address(9001), address(9002))).unwrap();
+        let said: Vec<String> = leeward_config::load(&file).diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [""; 0]);
+    }
 }
