@@ -8,6 +8,7 @@ mod lookup;
 mod request;
 mod security;
 mod store;
+mod way;
 
 pub use crate::behaviors::failover::FailoverKind;
 pub use crate::behaviors::header_edit::EditOp;
@@ -22,6 +23,7 @@ pub use lookup::{KeyHost, Lookup, lookup};
 pub use request::{Redirect, Request, request};
 pub use security::{AccessMode, DenyReason, Verdict, security};
 pub use store::store;
+pub use way::Way;
 
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
