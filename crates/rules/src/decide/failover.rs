@@ -29,6 +29,21 @@ pub fn has_failover(policy: &Policy, effective: &Effective) -> bool {
     plan(policy, effective).is_some()
 }
 
+/// What `site-failover` is declared for, without a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiteFailover {
+    /// The statuses that trigger it.
+    pub statuses: crate::grammar::StatusSet,
+    /// How the client gets elsewhere.
+    pub kind: FailoverKind,
+}
+
+/// The declared failover, for the plan.
+#[must_use]
+pub fn site_failover(policy: &Policy, effective: &Effective) -> Option<SiteFailover> {
+    plan(policy, effective).map(|plan| SiteFailover { statuses: plan.statuses, kind: plan.kind })
+}
+
 /// Decides what happens instead of answering with `status`, which the client would get otherwise. The facts are those of the
 /// client's request, before any rewrite. Callers keep to one level: nothing asks this again for the alternate.
 #[must_use]
