@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use leeward_config::ready::{Balance, Origin, OriginServer, OriginTls, Platform, Servers, Timeouts};
+use leeward_config::ready::{Balance, Origin, OriginServer, OriginTls, Servers, Timeouts};
 
 /// The host itself, on the standard port of the client's scheme, verified by its own name.
 #[must_use]
@@ -15,13 +15,12 @@ pub fn direct(host: &str, timeouts: &Timeouts) -> Arc<Origin> {
     };
     Arc::new(Origin {
         name: host.to_owned(),
-        directory: None,
-        platform: Platform::HttpLarge,
         http: server(false, 80),
         https: server(true, 443),
         host_header: Some(host.to_owned()),
         timeouts: timeouts.clone(),
-        tls: OriginTls { verify: true, sni: Some(host.to_owned()), ca: Vec::new() },
+        tls: OriginTls { sni: Some(host.to_owned()), ..OriginTls::default() },
         group_key: FixedState::default().hash_one(("direct", host)),
+        ..Origin::default()
     })
 }

@@ -1,5 +1,7 @@
 //! `cache`.
 
+use leeward_rules::decide::Way;
+
 use crate::ready::Cache;
 use crate::report::{At, Report};
 use crate::written;
@@ -30,6 +32,7 @@ pub(super) fn cache(report: &Report, at: &At, written: &written::Cache) -> Cache
         query_string: written.query_string,
         no_cache_parameter: written.no_cache_parameter,
         max_stale: written.max_stale.0,
+        failover_order: Way::DEFAULT_ORDER.to_vec(),
         max_object: written.max_object.0,
     }
 }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 pub use policies::MAX_POLICY;
 
 use crate::gather::Gathered;
-use crate::ready::{Directories, Platform, Snapshot};
+use crate::ready::{Addresses, Directories, Dns, Platform, Snapshot};
 use crate::report::Report;
 
 /// Digits or letters of an account number.
@@ -46,7 +46,23 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let mut directories = Directories::default();
     origins.all.iter().for_each(|origin| directories.insert(origin));
     let (admin, origins) = (admin?, origins.all);
-    Some(Snapshot { generation: 0, account, cdn_hosts, server, admin, log, cache, origins, directories, sites })
+    let addresses = Addresses::default();
+    let dns = Dns { servers: Vec::new(), timeout: std::time::Duration::from_secs(1) };
+    let generation = 0;
+    Some(Snapshot {
+        generation,
+        account,
+        cdn_hosts,
+        server,
+        admin,
+        log,
+        cache,
+        origins,
+        directories,
+        sites,
+        addresses,
+        dns,
+    })
 }
 
 fn cdn_hosts(report: &Report, gathered: &Gathered) -> HashMap<String, Platform> {

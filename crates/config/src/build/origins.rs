@@ -144,8 +144,8 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         https,
         host_header,
         timeouts: Timeouts::from(&written.timeouts),
-        group_key: 0,
         tls,
+        ..Origin::default()
     })
 }
 
@@ -179,7 +179,12 @@ fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginT
                 .hint("name the authority that signed it: `ca: ca.pem`");
         }
     }
-    OriginTls { verify: written.verify, sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()), ca }
+    OriginTls {
+        verify: written.verify,
+        sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()),
+        ca,
+        client: None,
+    }
 }
 
 /// Fills in the key that connections, turns and parsed authorities are kept under: everything that makes the origin what it is, so that

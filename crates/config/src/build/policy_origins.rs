@@ -54,6 +54,6 @@ fn make(choice: &OriginChoice<'_>, like: Option<&Origin>) -> Origin {
         host_header: like.and_then(|like| like.host_header.clone()),
         timeouts: like.map_or_else(Timeouts::default, |like| like.timeouts.clone()),
         tls: like.map_or_else(OriginTls::default, |like| like.tls.clone()),
-        group_key: 0,
+        ..Origin::default()
     })
 }

@@ -136,7 +136,16 @@ pub(super) fn sites(
         let (policy, policy_origins) = policies::of_site(&around, &mut documents, at, written, origins);
         let query_string =
             written.query_string.unwrap_or(if has_policy { QueryString::Unique } else { cache.query_string });
-        sites.insert(Arc::new(Site { host: host.clone(), origin: own, path, policy, query_string, policy_origins }));
+        let failover_order = cache.failover_order.clone();
+        sites.insert(Arc::new(Site {
+            host: host.clone(),
+            origin: own,
+            path,
+            policy,
+            query_string,
+            policy_origins,
+            failover_order,
+        }));
     }
     sites
 }

@@ -1,19 +1,25 @@
 //! The ready form of the configuration: what a request sees. Built by one load, never changed afterwards.
 
+mod backup;
 mod origins;
 mod sites;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use leeward_rules::decide::Way;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use origins::{Balance, Directories, Origin, OriginServer, OriginTls, Servers, Timeouts};
+pub use backup::{Backup, Triggers};
+pub use origins::{
+    Balance, ClientCertificate, Directories, HealthCheck, IpVersion, Origin, OriginServer, OriginTls, Servers,
+    Timeouts, Unavailable, Validation,
+};
 pub use sites::{PolicyOrigins, Site, Sites};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
@@ -33,12 +39,47 @@ pub struct Snapshot {
     pub log: AccessLog,
     /// Cache sizes and defaults.
     pub cache: Cache,
-    /// Every origin, in the order written, then those that policies name by `originDomain` only.
+    /// Every origin, in the order written, then those that only policies name. Backups of `backup` are in their origins.
     pub origins: Vec<Arc<Origin>>,
     /// The same by platform and directory, as CDN URLs name them.
     pub directories: Directories,
     /// Every site, indexed by host.
     pub sites: Sites,
+    /// Address blocks that customers let through their firewalls.
+    pub addresses: Addresses,
+    /// Who answers for names of origin servers.
+    pub dns: Dns,
+}
+
+impl Snapshot {
+    /// Every origin that a request may be sent to, backups included, each once.
+    pub fn all_origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        let mut seen = HashSet::new();
+        self.origins
+            .iter()
+            .flat_map(|origin| std::iter::once(origin).chain(origin.backup.as_ref().map(|backup| &backup.origin)))
+            .filter(move |origin| seen.insert(Arc::as_ptr(origin)))
+    }
+}
+
+/// Address blocks that customers let through their firewalls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// Of edge servers.
+    pub edge: Vec<IpNet>,
+    /// Of gateways and shields.
+    pub gateways: Vec<IpNet>,
+    /// Kept for later.
+    pub reserved: Vec<IpNet>,
+}
+
+/// Who answers for names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Servers, asked over UDP and TCP; empty: the system's, of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+    /// The longest wait for one answer of one server.
+    pub timeout: Duration,
 }
 
 /// The delivery platform an origin belongs to.
@@ -220,6 +261,9 @@ pub struct Cache {
     pub no_cache_parameter: bool,
     /// Stale time after expiry while the origin cannot be reached.
     pub max_stale: Duration,
+    /// Ways on from a failure, in order, for CDN URLs and for sites without an order of their own. `Servers` is the first; a way that
+    /// is left out is not taken.
+    pub failover_order: Vec<Way>,
     /// Largest object stored, in bytes.
     pub max_object: u64,
 }

@@ -8,11 +8,11 @@ use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Platform;
+use super::{Backup, Platform, Secret};
 use crate::written;
 
-/// A customer origin.
-#[derive(Debug)]
+/// A customer origin. The default has no name and no servers, and the default of every key.
+#[derive(Debug, Default)]
 pub struct Origin {
     /// Stable name for logs and metrics: the directory, or the domain for an origin that only a policy names.
     pub name: String,
@@ -26,12 +26,26 @@ pub struct Origin {
     pub https: Option<Servers>,
     /// `Host` towards the origin; absent: the client's.
     pub host_header: Option<String>,
+    /// Which addresses of a server's name are used.
+    pub ip_version: IpVersion,
     /// Timeouts towards the origin.
     pub timeouts: Timeouts,
+    /// How long a server that cannot be reached is left alone.
+    pub unavailable: Unavailable,
+    /// Whom to ask when this origin fails; absent: nobody. A backup's own origin has none.
+    pub backup: Option<Backup>,
     /// TLS towards the origin.
     pub tls: OriginTls,
-    /// Stable hash of everything but the timeouts, the bytes of its own authorities included: connections are pooled by it, turns and
-    /// parsed authorities are kept by it, over reloads.
+    /// Whether WebSocket connections are let through.
+    pub websocket: bool,
+    /// Whether redirects of the origin to configured hosts are followed.
+    pub follow_redirects: bool,
+    /// What every server must answer with 200 when asked to prove itself.
+    pub validation: Option<Validation>,
+    /// Active checks of the servers; absent: only requests tell.
+    pub health_check: Option<HealthCheck>,
+    /// Stable hash of what connections must not be shared over: name, servers, Host, TLS with the bytes of own authorities and of the
+    /// client certificate. Connections are pooled by it, turns, health and parsed authorities are kept by it, over reloads.
     pub group_key: u64,
 }
 
@@ -98,6 +112,72 @@ impl Default for Timeouts {
     }
 }
 
+/// Which addresses of a name are used, `ip_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IpVersion {
+    /// IPv4, today.
+    #[default]
+    Default,
+    /// IPv6, IPv4 where a name has no IPv6 address.
+    V6Preferred,
+    /// IPv4, IPv6 where a name has no IPv4 address.
+    V4Preferred,
+    /// IPv4 only.
+    V4Only,
+    /// IPv6 only.
+    V6Only,
+}
+
+/// How long a server that cannot be reached is left alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unavailable {
+    /// The first time; above zero.
+    pub first: Duration,
+    /// Each further time is this many times longer; 1 to 10.
+    pub factor: f64,
+    /// The longest time; not below the first.
+    pub max: Duration,
+}
+
+impl From<&written::Unavailable> for Unavailable {
+    fn from(written: &written::Unavailable) -> Self {
+        Self { first: written.first.0, factor: written.factor, max: written.max.0 }
+    }
+}
+
+impl Default for Unavailable {
+    fn default() -> Self {
+        Self::from(&written::Unavailable::default())
+    }
+}
+
+/// A small object that every server must answer with 200, `validation_path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validation {
+    /// As written.
+    pub url: String,
+    /// Whether it is an `https` URL: then the TLS servers are asked.
+    pub tls: bool,
+    /// Host of the request, lower case, with a port if one is written.
+    pub authority: String,
+    /// Path and query, at least `/`.
+    pub path: String,
+}
+
+/// Active checks of an origin's servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Path and query of a GET that must be answered with a status below 400; absent: a TCP connection is enough.
+    pub path: Option<String>,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// The longest time for one check.
+    pub timeout: Duration,
+    /// Failures one after another that make a server unavailable, at least 1.
+    pub failures: u32,
+}
+
 /// TLS towards an origin.
 #[derive(Debug, Clone)]
 pub struct OriginTls {
@@ -107,11 +187,22 @@ pub struct OriginTls {
     pub sni: Option<String>,
     /// DER certificates of the own CA, parsed when the configuration was checked; empty: the system's.
     pub ca: Vec<Vec<u8>>,
+    /// What the edge proves itself with; absent: nothing.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate for servers that ask their clients for one, proved to belong to its key when the configuration was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// DER, the certificate first, then its intermediates; at least one.
+    pub chain: Vec<Vec<u8>>,
+    /// DER of the private key: PKCS #8, PKCS #1 or SEC 1, which `rustls` tells apart.
+    pub key: Secret,
 }
 
 impl Default for OriginTls {
     fn default() -> Self {
-        Self { verify: true, sni: None, ca: Vec::new() }
+        Self { verify: true, sni: None, ca: Vec::new(), client: None }
     }
 }
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leeward_rules::decide::{OriginChoice, OriginScheme};
+use leeward_rules::decide::{self, OriginChoice, OriginScheme, Way};
+use leeward_rules::grammar::StatusSet;
 
-use super::{Origin, QueryString};
+use super::{Backup, Origin, QueryString};
 
 /// Every site, indexed by host.
 #[derive(Debug, Default)]
@@ -65,21 +66,33 @@ pub struct Site {
     pub query_string: QueryString,
     /// Origins that the policy names by `originDomain`.
     pub policy_origins: PolicyOrigins,
+    /// Ways on from a failure, in order: the site's own, else `cache.failover_order`. `Servers` is the first.
+    pub failover_order: Vec<Way>,
 }
 
-/// The origins that a policy names, by domain, scheme and port.
+/// The origins that a policy names: those of `origin` by domain, scheme and port, those of `origin-failover` by domain and exclusions.
 #[derive(Debug, Default)]
-pub struct PolicyOrigins(HashMap<String, Arc<Origin>, foldhash::fast::RandomState>);
+pub struct PolicyOrigins {
+    origins: HashMap<String, Arc<Origin>, foldhash::fast::RandomState>,
+    backups: HashMap<String, Vec<(StatusSet, Backup)>, foldhash::fast::RandomState>,
+}
 
 impl PolicyOrigins {
     /// The origin that an `origin` behaviour of this policy means.
     #[must_use]
     pub fn get(&self, choice: &OriginChoice<'_>) -> Option<&Arc<Origin>> {
-        self.0.get(Self::name(choice).as_ref())
+        self.origins.get(Self::name(choice).as_ref())
+    }
+
+    /// The backup origin that an `origin-failover` behaviour of this policy means.
+    #[must_use]
+    pub fn backup(&self, choice: &decide::Backup<'_>) -> Option<&Backup> {
+        let of_domain = self.backups.get(choice.domain)?;
+        of_domain.iter().find(|(exclude, _)| exclude == choice.exclude).map(|(_, backup)| backup)
     }
 
     pub(crate) fn insert(&mut self, choice: &OriginChoice<'_>, origin: Arc<Origin>) {
-        self.0.insert(Self::name(choice).into_owned(), origin);
+        self.origins.insert(Self::name(choice).into_owned(), origin);
     }
 
     /// The domain, and what the behaviour says of scheme and port: also the name of an origin that only a policy names.

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
-pub use origins::{Backup, IpVersion, Origin, OriginTls, Servers, Timeouts, Unavailable};
+pub use origins::{Backup, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
 pub use security::{
     Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory, Waf, WafMode,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
-use crate::ready::{Balance, Platform};
+use crate::ready::{Balance, IpVersion, Platform};
 
 /// A customer origin. At least one of `http` and `https` is needed.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -51,23 +51,6 @@ pub struct Servers {
     /// How one is chosen.
     #[serde(default)]
     pub balance: Balance,
-}
-
-/// `ip_version`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IpVersion {
-    /// IPv4, today.
-    #[default]
-    Default,
-    /// IPv6, IPv4 where a name has no IPv6 address.
-    V6Preferred,
-    /// IPv4, IPv6 where a name has no IPv4 address.
-    V4Preferred,
-    /// IPv4 only.
-    V4Only,
-    /// IPv6 only.
-    V6Only,
 }
 
 /// Timeouts towards the origin.

@@ -1,4 +1,4 @@
-use leeward_config::ready::{OriginTls, Platform, Timeouts};
+use leeward_config::ready::{Platform, Timeouts};
 
 use super::*;
 
@@ -12,15 +12,13 @@ fn origin(hosts: &[&str], balance: Balance) -> Arc<Origin> {
         directory: Some("photos".into()),
         platform: Platform::HttpLarge,
         http: Some(Servers { servers: hosts.iter().map(|host| server(host)).collect(), balance }),
-        https: None,
-        host_header: None,
         timeouts: Timeouts {
             connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(15),
             between_bytes: Duration::from_secs(15),
         },
-        tls: OriginTls { verify: true, sni: None, ca: Vec::new() },
         group_key: 7,
+        ..Origin::default()
     })
 }
 
