@@ -5,10 +5,12 @@ pub mod attempts;
 pub mod connect;
 pub mod direct;
 pub mod failure;
+pub mod health;
 pub mod resolve;
 
 pub use attempts::{Attempts, Target};
 pub use connect::Connector;
 pub use direct::direct;
 pub use failure::Failure;
+pub use health::{Admission, Health};
 pub use resolve::Resolver;
