@@ -20,28 +20,16 @@
 
 use std::time::{Duration, Instant};
 
+use leeward_config::ready::Unavailable;
 use leeward_telemetry::Reason;
 
 /// Part of a pause that chance adds or takes away: machines that lost a server together do not try it together.
 const JITTER: f64 = 0.1;
 
-/// How long an address is left alone.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct BackOff {
-    /// After the first failure.
-    pub(super) first: Duration,
-    /// What each failed trial multiplies it by.
-    pub(super) factor: f64,
-    /// Its cap.
-    pub(super) max: Duration,
-}
-
-impl BackOff {
-    fn next(&self, pause: Duration) -> Duration {
-        // a factor that is no number, or below one, never shortens the pause
-        let grown = Duration::try_from_secs_f64(pause.as_secs_f64() * self.factor).unwrap_or(self.max);
-        grown.max(pause).min(self.max)
-    }
+/// The pause after a failed trial. A factor that is no number, or below one, never shortens it.
+fn longer(pause: Duration, back_off: &Unavailable) -> Duration {
+    let grown = Duration::try_from_secs_f64(pause.as_secs_f64() * back_off.factor).unwrap_or(back_off.max);
+    grown.max(pause).min(back_off.max)
 }
 
 /// Whether an address may be asked.
@@ -188,17 +176,17 @@ impl Machine {
         &mut self,
         failed: Failed,
         reached: Option<Instant>,
-        back_off: &BackOff,
+        back_off: &Unavailable,
         chance: f64,
     ) -> Option<Change> {
         self.last = Some(LastError { reason: failed.reason, at: failed.now });
         let old = |changed: Option<Instant>| changed.is_some_and(|changed| failed.began < changed);
         let pause = match self.state {
             State::Available { since } if !old(since) && !old(reached) => back_off.first.min(back_off.max),
-            State::Trial { began, pause, .. } if !old(Some(began)) => back_off.next(pause),
+            State::Trial { began, pause, .. } if !old(Some(began)) => longer(pause, back_off),
             // the check's own failure is the trial that no client has to make
             State::Excluded { until, pause, .. } if failed.by == Finder::Check && failed.began >= until => {
-                back_off.next(pause)
+                longer(pause, back_off)
             }
             _ => return None,
         };

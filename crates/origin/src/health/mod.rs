@@ -11,7 +11,7 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use leeward_config::ready::{Origin, OriginServer};
+use leeward_config::ready::{Origin, OriginServer, Snapshot};
 use leeward_telemetry::Reason;
 use pingora::ErrorType;
 
 pub use machine::{Admission, Condition, Finder, LastError};
-use machine::{BackOff, Change, Failed, Machine};
+use machine::{Change, Failed, Machine};
 
 /// Addresses whose state is kept. Names that keep changing their addresses leave some behind until the next reload.
 const REMEMBERED: usize = 20_000;
@@ -107,7 +107,7 @@ impl Health {
     /// Asks whether an attempt may be made at `now`. Who is given the trial must make it at once, begin it no earlier than
     /// `now`, and say what came of it; otherwise its lease ends by itself.
     #[must_use]
-    pub fn admit(&self, origin: &Origin, _server: &OriginServer, address: SocketAddr, now: Instant) -> Admission {
+    pub fn admit(&self, origin: &Origin, address: SocketAddr, now: Instant) -> Admission {
         let Some(entry) = self.find(origin, address) else { return Admission::Open };
         if entry.open.load(Ordering::Acquire) {
             return Admission::Open;
@@ -157,6 +157,13 @@ impl Health {
         }
     }
 
+    /// Forgets the state of origins that `snapshot` has no more. Called after a reload.
+    pub fn retain(&self, snapshot: &Snapshot) {
+        let keys: HashSet<u64> = snapshot.all_origins().map(|origin| origin.group_key).collect();
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|(group_key, _), _| keys.contains(group_key));
+    }
+
     fn connected(&self, origin: &Origin, address: SocketAddr, by: Finder, now: Instant) {
         let Some(entry) = self.entry(origin, address) else { return };
         let since = now.saturating_duration_since(self.epoch);
@@ -164,7 +171,7 @@ impl Health {
         if entry.open.load(Ordering::Acquire) {
             return;
         }
-        let checked = false;
+        let checked = origin.health_check.is_some();
         if let Some(Change::Back { down }) = entry.moves(|machine| machine.connected(by, checked, now)) {
             log::info!("origin {}: {address} answers again after {:.1} s", origin.name, down.as_secs_f64());
         }
@@ -175,7 +182,7 @@ impl Health {
         let reached = entry.reached.load(Ordering::Acquire).checked_sub(1);
         let reached = reached.map(|nanos| self.epoch + Duration::from_nanos(nanos));
         let chance = (self.chance)();
-        let change = entry.moves(|machine| machine.failed(failed, reached, &back_off(origin), chance));
+        let change = entry.moves(|machine| machine.failed(failed, reached, &origin.unavailable, chance));
         if let Some(Change::Excluded { pause, reason, failures }) = change {
             let (name, pause) = (&origin.name, pause.as_secs_f64());
             log::warn!(
@@ -206,15 +213,11 @@ impl Health {
     }
 }
 
-/// How long an active check has the trial of an excluded address for itself.
-fn yields(_origin: &Origin) -> Duration {
-    Duration::ZERO
+/// How long an active check has the trial of an excluded address for itself: clients take it over when checks stay away.
+fn yields(origin: &Origin) -> Duration {
+    origin.health_check.as_ref().map_or(Duration::ZERO, |check| check.interval + check.timeout)
 }
 
 fn lease(origin: &Origin) -> Duration {
     origin.timeouts.connect + LEASE
-}
-
-fn back_off(_origin: &Origin) -> BackOff {
-    BackOff { first: Duration::from_secs(5), factor: 1.5, max: Duration::from_secs(60) }
 }

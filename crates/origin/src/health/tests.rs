@@ -32,7 +32,7 @@ impl Clocked {
         &self.origin.http.as_ref().unwrap().servers[0]
     }
     fn ask(&self, seconds: f64) -> Admission {
-        self.health.admit(&self.origin, self.server(), address(1), self.at(seconds))
+        self.health.admit(&self.origin, address(1), self.at(seconds))
     }
     fn connects(&self, seconds: f64) {
         self.health.reached(&self.origin, address(1), self.at(seconds));
@@ -64,105 +64,100 @@ enum Step {
 }
 use Step::{Connects, Excluded, Open, Refused, Trial};
 
+/// What happens to one address, second by second: first 5 s, factor 1.5, at most 60 s, connect timeout 2 s.
+const LIVES: &[(&str, &[Step])] = &[
+    ("nothing is known", &[Open(0.0), Open(0.0)]),
+    ("the first failure excludes", &[Open(0.0), Refused(0.0, 0.0), Excluded(0.0, 5.0), Excluded(4.999, 5.0)]),
+    (
+        "one trial when it is over, whose lease is the connect timeout and a second",
+        &[Refused(0.0, 0.0), Trial(5.0), Excluded(5.0, 8.0), Excluded(7.999, 8.0)],
+    ),
+    (
+        "each failed trial makes it longer, up to the cap",
+        &[
+            Refused(0.0, 0.0),
+            Trial(5.0),
+            Refused(5.0, 5.0),
+            Excluded(5.0, 12.5),
+            Trial(12.5),
+            Refused(12.5, 12.5),
+            Excluded(12.5, 23.75),
+            Trial(100.0),
+            Refused(100.0, 100.0),
+            Excluded(100.0, 116.875),
+            Trial(200.0),
+            Refused(200.0, 200.0),
+            Excluded(200.0, 225.313),
+            Trial(300.0),
+            Refused(300.0, 300.0),
+            Excluded(300.0, 337.969),
+            Trial(400.0),
+            Refused(400.0, 400.0),
+            Excluded(400.0, 456.953),
+            Trial(500.0),
+            Refused(500.0, 500.0),
+            Excluded(500.0, 560.0),
+            Trial(600.0),
+            Refused(600.0, 600.0),
+            Excluded(600.0, 660.0),
+        ],
+    ),
+    (
+        "a connection resets everything",
+        &[
+            Refused(0.0, 0.0),
+            Trial(5.0),
+            Refused(5.0, 5.0),
+            Trial(13.0),
+            Connects(13.0),
+            Open(13.0),
+            Open(13.0),
+            Refused(14.0, 14.0),
+            Excluded(14.0, 19.0),
+        ],
+    ),
+    ("a connection outside a trial does too", &[Refused(0.0, 0.0), Connects(2.0), Open(2.0)]),
+    (
+        "a lost trial costs its lease and nothing more",
+        &[Refused(0.0, 0.0), Trial(5.0), Excluded(7.0, 8.0), Trial(8.0), Refused(8.0, 8.0), Excluded(8.0, 15.5)],
+    ),
+    (
+        "a trial that fails after its lease counts while no other began",
+        &[Refused(0.0, 0.0), Trial(5.0), Refused(5.0, 9.0), Excluded(9.0, 16.5)],
+    ),
+    (
+        "a trial that fails after another began does not",
+        &[Refused(0.0, 0.0), Trial(5.0), Trial(8.0), Refused(5.0, 9.0), Excluded(9.0, 11.0)],
+    ),
+    (
+        "failures of attempts from before say nothing new",
+        &[Refused(0.0, 1.0), Refused(0.1, 1.0), Refused(0.9, 2.0), Excluded(2.0, 6.0), Refused(5.5, 7.0), Trial(7.0)],
+    ),
+    (
+        "nor during the trial, if they began before it",
+        &[Refused(0.0, 0.0), Trial(5.0), Refused(4.0, 5.5), Excluded(5.5, 8.0), Connects(5.6), Open(5.6)],
+    ),
+    (
+        "nor after a connection, if they began before it",
+        &[
+            Refused(0.0, 0.0),
+            Trial(5.0),
+            Connects(5.5),
+            Refused(5.2, 6.0),
+            Open(6.0),
+            Refused(6.0, 6.0),
+            Excluded(6.0, 11.0),
+        ],
+    ),
+    (
+        "even if it was never excluded",
+        &[Connects(1.0), Refused(0.5, 1.5), Open(1.5), Refused(1.0, 1.5), Excluded(2.0, 6.5)],
+    ),
+];
+
 #[test]
 fn an_address_is_left_alone_tried_once_and_left_alone_for_longer_until_it_answers() {
-    let cases: &[(&str, &[Step])] = &[
-        ("nothing is known", &[Open(0.0), Open(0.0)]),
-        ("the first failure excludes", &[Open(0.0), Refused(0.0, 0.0), Excluded(0.0, 5.0), Excluded(4.999, 5.0)]),
-        (
-            "one trial when it is over, whose lease is the connect timeout and a second",
-            &[Refused(0.0, 0.0), Trial(5.0), Excluded(5.0, 8.0), Excluded(7.999, 8.0)],
-        ),
-        (
-            "each failed trial makes it longer, up to the cap",
-            &[
-                Refused(0.0, 0.0),
-                Trial(5.0),
-                Refused(5.0, 5.0),
-                Excluded(5.0, 12.5),
-                Trial(12.5),
-                Refused(12.5, 12.5),
-                Excluded(12.5, 23.75),
-                Trial(100.0),
-                Refused(100.0, 100.0),
-                Excluded(100.0, 116.875),
-                Trial(200.0),
-                Refused(200.0, 200.0),
-                Excluded(200.0, 225.313),
-                Trial(300.0),
-                Refused(300.0, 300.0),
-                Excluded(300.0, 337.969),
-                Trial(400.0),
-                Refused(400.0, 400.0),
-                Excluded(400.0, 456.953),
-                Trial(500.0),
-                Refused(500.0, 500.0),
-                Excluded(500.0, 560.0),
-                Trial(600.0),
-                Refused(600.0, 600.0),
-                Excluded(600.0, 660.0),
-            ],
-        ),
-        (
-            "a connection resets everything",
-            &[
-                Refused(0.0, 0.0),
-                Trial(5.0),
-                Refused(5.0, 5.0),
-                Trial(13.0),
-                Connects(13.0),
-                Open(13.0),
-                Open(13.0),
-                Refused(14.0, 14.0),
-                Excluded(14.0, 19.0),
-            ],
-        ),
-        ("a connection outside a trial does too", &[Refused(0.0, 0.0), Connects(2.0), Open(2.0)]),
-        (
-            "a lost trial costs its lease and nothing more",
-            &[Refused(0.0, 0.0), Trial(5.0), Excluded(7.0, 8.0), Trial(8.0), Refused(8.0, 8.0), Excluded(8.0, 15.5)],
-        ),
-        (
-            "a trial that fails after its lease counts while no other began",
-            &[Refused(0.0, 0.0), Trial(5.0), Refused(5.0, 9.0), Excluded(9.0, 16.5)],
-        ),
-        (
-            "a trial that fails after another began does not",
-            &[Refused(0.0, 0.0), Trial(5.0), Trial(8.0), Refused(5.0, 9.0), Excluded(9.0, 11.0)],
-        ),
-        (
-            "failures of attempts from before say nothing new",
-            &[
-                Refused(0.0, 1.0),
-                Refused(0.1, 1.0),
-                Refused(0.9, 2.0),
-                Excluded(2.0, 6.0),
-                Refused(5.5, 7.0),
-                Trial(7.0),
-            ],
-        ),
-        (
-            "nor during the trial, if they began before it",
-            &[Refused(0.0, 0.0), Trial(5.0), Refused(4.0, 5.5), Excluded(5.5, 8.0), Connects(5.6), Open(5.6)],
-        ),
-        (
-            "nor after a connection, if they began before it",
-            &[
-                Refused(0.0, 0.0),
-                Trial(5.0),
-                Connects(5.5),
-                Refused(5.2, 6.0),
-                Open(6.0),
-                Refused(6.0, 6.0),
-                Excluded(6.0, 11.0),
-            ],
-        ),
-        (
-            "even if it was never excluded",
-            &[Connects(1.0), Refused(0.5, 1.5), Open(1.5), Refused(1.0, 1.5), Excluded(2.0, 6.5)],
-        ),
-    ];
-    for (what, steps) in cases {
+    for (what, steps) in LIVES {
         let clocked = Clocked::new();
         for (number, step) in steps.iter().enumerate() {
             let asked = |at: f64| match clocked.ask(at) {
@@ -253,7 +248,7 @@ fn an_address_is_its_origins_own_affair() {
         (&other, address(1), true),
         (&clocked.origin, SocketAddr::new(address(1).ip(), 81), true),
     ] {
-        let got = clocked.health.admit(origin, clocked.server(), address, clocked.at(1.0));
+        let got = clocked.health.admit(origin, address, clocked.at(1.0));
         assert_eq!(got == Admission::Open, want, "{} at {address}: {got:?}", origin.name);
     }
 }
