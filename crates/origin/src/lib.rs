@@ -13,4 +13,4 @@ pub use connect::Connector;
 pub use direct::direct;
 pub use failure::Failure;
 pub use health::{Admission, Health};
-pub use resolve::Resolver;
+pub use resolve::{Known, ResolveError, Resolver};
