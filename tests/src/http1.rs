@@ -114,6 +114,20 @@ pub fn read_body(wire: &mut Wire, framing: Framing) -> Body {
     Body { bytes, cut }
 }
 
+/// A body in chunks.
+#[must_use]
+pub fn chunks(body: &[u8]) -> Vec<u8> {
+    const CHUNK: usize = 4000;
+    let mut bytes = Vec::with_capacity(body.len() + body.len() / 256 + 16);
+    for piece in body.chunks(CHUNK) {
+        bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        bytes.extend_from_slice(piece);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    bytes
+}
+
 fn read_exactly(wire: &mut Wire, length: usize, into: &mut Vec<u8>) -> Result<(), Lost> {
     let wanted = into.len() + length;
     loop {

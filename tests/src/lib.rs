@@ -17,5 +17,6 @@ pub mod edge;
 pub mod http1;
 pub mod origin;
 pub mod scenario;
+pub mod size;
 pub mod wait;
 pub mod wire;

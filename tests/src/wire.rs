@@ -75,6 +75,14 @@ impl Wire {
             Io::Server(tls) => tls.get_ref(),
         }
     }
+    /// A second handle that only writes; none with TLS, where reading and writing share a state.
+    #[must_use]
+    pub fn writer(&self) -> Option<TcpStream> {
+        match &self.io {
+            Io::Plain(tcp) => tcp.try_clone().ok(),
+            Io::Client(_) | Io::Server(_) => None,
+        }
+    }
     /// The TLS session of a client, for its ALPN and certificates.
     #[must_use]
     pub fn session(&self) -> Option<&ClientConnection> {

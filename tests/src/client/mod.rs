@@ -4,7 +4,8 @@ pub mod h2;
 #[cfg(test)]
 mod tests;
 
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write as _;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustls::ClientConnection;
@@ -15,6 +16,9 @@ use crate::certificates;
 use crate::http1::{self, Framing, Head};
 use crate::wait::PATIENCE;
 use crate::wire::{Lost, Wire};
+
+/// Bytes of a request that a socket takes at once, without anybody reading.
+const AT_ONCE: usize = 32 * 1024;
 
 /// A response as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +182,8 @@ pub struct Request {
     pub fields: Vec<(String, String)>,
     /// Body, sent with its length when there is one.
     pub body: Option<Vec<u8>>,
+    /// The body is sent in chunks, without its length.
+    pub chunked: bool,
 }
 
 impl Request {
@@ -190,7 +196,7 @@ impl Request {
     #[must_use]
     pub fn new(method: &str, host: &str, target: &str) -> Self {
         let fields = vec![("Host".to_owned(), host.to_owned())];
-        Self { method: method.to_owned(), target: target.to_owned(), fields, body: None }
+        Self { method: method.to_owned(), target: target.to_owned(), fields, body: None, chunked: false }
     }
     /// The same with a field more.
     #[must_use]
@@ -206,12 +212,21 @@ impl Request {
         for (name, value) in &self.fields {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        if let Some(body) = &self.body {
-            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+        match &self.body {
+            Some(_) if self.chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Some(body) => {
+                let _ = write!(head, "Content-Length: {}\r\n", body.len());
+            }
+            None => {}
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
+        let body = self.body.as_deref().unwrap_or_default();
+        if self.chunked {
+            bytes.extend(http1::chunks(body));
+        } else {
+            bytes.extend_from_slice(body);
+        }
         bytes
     }
 }
@@ -239,8 +254,32 @@ impl Connection {
     /// When no response head came.
     pub fn ask(&mut self, request: &Request) -> Result<Response, Lost> {
         self.wire.within(PATIENCE);
-        self.send(&request.bytes())?;
-        self.read(&request.method)
+        self.exchange(&request.bytes(), &request.method)
+    }
+    /// Sends bytes and reads the response meanwhile: a server may answer, and even close, before it has read them all.
+    ///
+    /// # Errors
+    /// When no response head came.
+    pub fn exchange(&mut self, bytes: &[u8], method: &str) -> Result<Response, Lost> {
+        match self.wire.writer().filter(|_| bytes.len() > AT_ONCE) {
+            None => {
+                self.send(bytes)?;
+                self.read(method)
+            }
+            Some(mut writer) => std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    let _ = writer.set_write_timeout(Some(PATIENCE));
+                    // What could not be sent shows in what comes back.
+                    let _ = writer.write_all(bytes);
+                });
+                let read = self.read(method);
+                if read.is_err() {
+                    // Nothing more will come: nobody waits for the rest to be sent.
+                    let _ = self.wire.tcp().shutdown(Shutdown::Both);
+                }
+                read
+            }),
+        }
     }
     /// Reads the response to a request with this method.
     ///

@@ -31,7 +31,8 @@ impl Metrics {
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let fits =
             |s: &&Sample| s.name == name && labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|have| have == v));
-        self.samples.iter().filter(fits).map(|s| s.value).sum()
+        // Not `sum()`: that of nothing is -0.
+        self.samples.iter().filter(fits).fold(0.0, |sum, s| sum + s.value)
     }
 
     /// The sum for `name` or `name{label="value",...}`.

@@ -281,7 +281,8 @@ impl Edge {
     }
 
     /// Everything a reader of a failed test wants to see.
-    fn story(&self) -> String {
+    #[must_use]
+    pub fn story(&self) -> String {
         format!("--- leeward.yaml\n{}\n{}", self.config(), self.process.story())
     }
 }

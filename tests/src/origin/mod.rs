@@ -17,12 +17,16 @@ use socket2::{Domain, Socket, Type};
 
 pub use script::{Answer, Ending, Headers, Pause, Raw, Script, Shape, pattern};
 
-use crate::http1::Head;
+use crate::http1::{Body, Head};
 
 /// Stack of a thread that serves one connection.
 const STACK: usize = 256 * 1024;
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 1024;
+/// Connections at most that fill the queue of a listener for none.
+const DEAF: usize = 8;
+/// Without an answer for so long, nobody on this machine answers.
+const UNANSWERED: Duration = Duration::from_millis(100);
 
 /// One request as the origin got it.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub struct Received {
     pub head: Head,
     /// The body, chunk framing removed.
     pub body: Vec<u8>,
+    /// Whether the body came to its end.
+    pub whole: bool,
     /// Which of the origin's connections it came on, counted from 0.
     pub connection: usize,
 }
@@ -54,6 +60,8 @@ pub struct Origin {
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     running: Option<JoinHandle<()>>,
+    /// A full queue of connections that nobody accepts, and the connections that fill it.
+    deaf: Option<(Socket, Vec<Socket>)>,
     /// Keeps the port ours while nobody listens on it, so that connecting is refused and nobody else takes it.
     reserved: Option<Socket>,
 }
@@ -108,7 +116,8 @@ impl Origin {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
         };
-        let mut origin = Self { shared: Arc::new(shared), address, tls, running: None, reserved: Some(reserved) };
+        let mut origin =
+            Self { shared: Arc::new(shared), address, tls, running: None, deaf: None, reserved: Some(reserved) };
         origin.resume();
         Ok(origin)
     }
@@ -121,7 +130,8 @@ impl Origin {
 
     /// Replaces the script; sequences start over.
     pub fn play(&self, script: Script) {
-        *self.shared.script.lock().unwrap() = script;
+        let mut playing = self.shared.script.lock().unwrap();
+        *playing = script;
         self.shared.log.lock().unwrap().turns.clear();
     }
 
@@ -134,6 +144,7 @@ impl Origin {
             return;
         }
         self.shared.stopping.store(false, Ordering::SeqCst);
+        self.deaf = None;
         let socket = reserve(self.address).unwrap();
         socket.listen(BACKLOG).unwrap();
         self.reserved = None;
@@ -148,6 +159,9 @@ impl Origin {
     /// When the accepting thread does not end.
     pub fn stop(&mut self) {
         let Some(thread) = self.running.take() else {
+            if self.deaf.take().is_some() {
+                self.reserved = reserve(self.address).ok();
+            }
             return;
         };
         self.shared.stopping.store(true, Ordering::SeqCst);
@@ -160,6 +174,29 @@ impl Origin {
         }
         self.shared.changed.notify_all();
         self.reserved = reserve(self.address).ok();
+    }
+
+    /// Stops answering at all: connecting neither succeeds nor is refused, it times out.
+    ///
+    /// # Panics
+    /// When the system answers nevertheless.
+    pub fn deafen(&mut self) {
+        self.stop();
+        let listener = reserve(self.address).unwrap();
+        // The queue for no connection holds one; the system drops what comes while it is full.
+        listener.listen(0).unwrap();
+        let mut queued = Vec::new();
+        loop {
+            assert!(queued.len() < DEAF, "{}: connections are taken although the queue is full", self.address);
+            let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
+            let connected = socket.connect_timeout(&self.address.into(), UNANSWERED);
+            queued.push(socket);
+            if connected.is_err() {
+                break;
+            }
+        }
+        self.deaf = Some((listener, queued));
+        self.reserved = None;
     }
 
     /// Opens a gate that answers wait at.
@@ -255,17 +292,31 @@ impl Shared {
         self.log.lock().unwrap().live.remove(&id);
     }
 
-    /// Notes a request and picks its answer.
-    fn arrive(&self, request: Received) -> Answer {
-        let path = request.target().split('?').next().unwrap_or_default().to_owned();
+    /// Picks the answer to a request of which only the head was read.
+    fn choose(&self, head: &Head) -> Answer {
+        let path = head.word(1).split('?').next().unwrap_or_default();
+        let script = self.script.lock().unwrap();
         let mut log = self.log.lock().unwrap();
-        let turn = log.turns.entry(path.clone()).or_default();
+        let turn = log.turns.entry(script.turn(path).to_owned()).or_default();
         let index = *turn;
         *turn += 1;
+        script.answer(path, index)
+    }
+
+    /// Notes a request; its number.
+    fn note(&self, request: Received) -> usize {
+        let mut log = self.log.lock().unwrap();
         log.received.push(request);
         self.changed.notify_all();
-        drop(log);
-        self.script.lock().unwrap().answer(&path, index)
+        log.received.len() - 1
+    }
+
+    /// Completes a request that was noted before its body came.
+    fn complete(&self, number: usize, body: Body) {
+        let mut log = self.log.lock().unwrap();
+        log.received[number].whole = body.cut.is_none();
+        log.received[number].body = body.bytes;
+        self.changed.notify_all();
     }
 
     fn note_broken(&self, bytes: &[u8]) {

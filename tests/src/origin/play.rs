@@ -8,11 +8,13 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::script::{Answer, Ending, Raw, Shape};
 use super::{Received, Shared};
-use crate::http1::{self, Framing, Head};
+use crate::http1::{self, Body, Framing, Head};
 use crate::wire::{Lost, Wire};
 
 /// How long one write may take: a stalled reader must not hold a thread for ever.
 const WRITE: Duration = Duration::from_secs(60);
+/// How long a server that answered early goes on reading before it closes.
+const LINGER: Duration = Duration::from_millis(500);
 /// Bytes of one chunk and of one write.
 const CHUNK: usize = 1024;
 
@@ -47,11 +49,29 @@ fn converse(shared: &Shared, wire: &mut Wire, id: usize) -> Ending {
             return Ending::Close;
         }
         let framing = if head.chunked() { Framing::Chunked } else { Framing::Length(head.length().unwrap_or(0)) };
-        let body = http1::read_body(wire, framing).bytes;
-        let request = Received { head, body, connection: id };
-        let answer = shared.arrive(request.clone());
+        let answer = shared.choose(&head);
+        let mut request = Received { head, body: Vec::new(), whole: false, connection: id };
+        let number = if answer.early {
+            Some(shared.note(request.clone()))
+        } else {
+            let body = http1::read_body(wire, framing);
+            (request.whole, request.body) = (body.cut.is_none(), body.bytes);
+            shared.note(request.clone());
+            None
+        };
         wire.within(WRITE);
-        let sent = Turn { shared, wire, request: &request, answer: &answer }.play();
+        let mut sent = Turn { shared, wire, request: &request, answer: &answer }.play();
+        if let Some(number) = number {
+            // A server that answered and closes anyway reads on for a moment, so that its answer is not lost in a reset.
+            wire.within(if answer.then == Ending::Keep { WRITE } else { LINGER });
+            let body = if answer.then == Ending::Reset {
+                Body { bytes: Vec::new(), cut: Some(Lost::Reset) }
+            } else {
+                http1::read_body(wire, framing)
+            };
+            sent = sent.and(body.cut.clone().map_or(Ok(()), Err));
+            shared.complete(number, body);
+        }
         match (sent, answer.then) {
             (Err(_), _) => return Ending::Close,
             (Ok(()), Ending::Keep) if answer.framing == Shape::Close => return Ending::Close,

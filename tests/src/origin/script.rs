@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::size::Size;
 use crate::wait::Span;
 
 /// Answers by path (without the query); `*` stands for every other path. The last answer of a sequence repeats.
@@ -13,16 +14,25 @@ pub struct Script {
     paths: BTreeMap<String, Answers>,
 }
 
-/// Written as one answer or as a list of them.
-#[derive(Debug, Clone)]
-struct Answers(Vec<Answer>);
+/// Written as one answer, as a list of them, or as a list that begins again at its end: `cycle: [...]`.
+#[derive(Debug, Clone, Default)]
+struct Answers {
+    list: Vec<Answer>,
+    cycle: bool,
+}
 
 impl<'de> Deserialize<'de> for Answers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Not an untagged enum: its errors do not say which key is wrong.
         match serde_yaml::Value::deserialize(deserializer)? {
-            list @ serde_yaml::Value::Sequence(_) => serde_yaml::from_value(list).map(Self),
-            one => serde_yaml::from_value(one).map(|answer| Self(vec![answer])),
+            list @ serde_yaml::Value::Sequence(_) => {
+                serde_yaml::from_value(list).map(|list| Self { list, cycle: false })
+            }
+            serde_yaml::Value::Mapping(mut map) if map.len() == 1 && map.contains_key("cycle") => {
+                let list = map.remove("cycle").unwrap_or_default();
+                serde_yaml::from_value(list).map(|list| Self { list, cycle: true })
+            }
+            one => serde_yaml::from_value(one).map(|answer| Self { list: vec![answer], cycle: false }),
         }
         .map_err(serde::de::Error::custom)
     }
@@ -37,19 +47,43 @@ impl Script {
     /// Adds the answers of a path.
     #[must_use]
     pub fn on(mut self, path: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        self.paths.insert(path.to_owned(), Answers(answers.into_iter().collect()));
+        self.paths.insert(path.to_owned(), Answers { list: answers.into_iter().collect(), cycle: false });
         self
+    }
+
+    /// Adds the answers of a path, which begin again at their end. For `*` all paths share one turn.
+    #[must_use]
+    pub fn cycle(mut self, path: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.paths.insert(path.to_owned(), Answers { list: answers.into_iter().collect(), cycle: true });
+        self
+    }
+
+    /// What the turns of a path are counted by: its own name, or that of the cycle it belongs to.
+    pub(super) fn turn<'a>(&'a self, path: &'a str) -> &'a str {
+        match self.entry(path) {
+            Some((name, answers)) if answers.cycle => name,
+            _ => path,
+        }
     }
 
     /// The answer to the request number `turn` (from 0) for a path.
     pub(super) fn answer(&self, path: &str, turn: usize) -> Answer {
-        let answers = self.paths.get(path).or_else(|| self.paths.get("*")).map_or(&[][..], |answers| &answers.0);
-        answers.get(turn.min(answers.len().saturating_sub(1))).cloned().unwrap_or_else(|| Answer {
+        let answer = self.entry(path).and_then(|(_, answers)| {
+            let last = answers.list.len().checked_sub(1)?;
+            let index = if answers.cycle { turn % answers.list.len() } else { turn.min(last) };
+            answers.list.get(index).cloned()
+        });
+        answer.unwrap_or_else(|| Answer {
             // Loud on purpose: no test expects this status.
             status: 599,
             body: Some(format!("this origin has no answer for {path}")),
             ..Answer::default()
         })
+    }
+
+    fn entry(&self, path: &str) -> Option<(&str, &Answers)> {
+        let (name, answers) = self.paths.get_key_value(path).or_else(|| self.paths.get_key_value("*"))?;
+        Some((name.as_str(), answers))
     }
 }
 
@@ -66,9 +100,11 @@ pub struct Answer {
     /// The body.
     pub body: Option<String>,
     /// A generated body of so many bytes instead.
-    pub size: Option<usize>,
+    pub size: Option<Size>,
     /// The body is the head of the request, as received.
     pub echo: bool,
+    /// The answer begins before the request's body was read; the body counts as received afterwards.
+    pub early: bool,
     /// `Content-Length` says this, whatever is sent.
     pub length: Option<usize>,
     /// How the end of the body is marked.
@@ -105,6 +141,7 @@ impl Default for Answer {
             body: None,
             size: None,
             echo: false,
+            early: false,
             length: None,
             framing: Shape::Length,
             date: true,
@@ -130,7 +167,7 @@ impl Answer {
     /// A 200 with a generated body.
     #[must_use]
     pub fn sized(bytes: usize) -> Self {
-        Self { size: Some(bytes), ..Self::default() }
+        Self { size: Some(Size(bytes)), ..Self::default() }
     }
     /// The same with a field more.
     #[must_use]
@@ -142,7 +179,7 @@ impl Answer {
     pub(super) fn content(&self) -> Vec<u8> {
         match (&self.body, self.size) {
             (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(size)) => pattern(size),
+            (None, Some(size)) => pattern(size.0),
             (None, None) => Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! The origin tested with the client: each is the other's measure.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{Answer, Ending, Origin, Pause, Raw, Script, Shape, pattern};
@@ -105,6 +107,63 @@ fn a_stopped_origin_refuses_and_a_resumed_one_answers_on_the_same_port() {
     origin.resume();
     assert_eq!(target(&origin).get("h", "/").text(), "up");
     assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn a_deaf_origin_lets_connections_time_out_until_it_starts_again() {
+    let mut origin = Origin::start(Script::always(Answer::ok("up")));
+    let connect = |origin: &Origin| TcpStream::connect_timeout(&origin.address(), Duration::from_millis(200)).map(drop);
+    origin.deafen();
+    let kinds: Vec<_> = (0..3).map(|_| connect(&origin).map_err(|error| error.kind())).collect();
+    assert_eq!(kinds, vec![Err(ErrorKind::TimedOut); 3]);
+    origin.resume();
+    assert_eq!((target(&origin).get("h", "/").text().as_str(), origin.connections()), ("up", 1));
+    origin.deafen();
+    origin.stop();
+    assert_eq!(connect(&origin).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+}
+
+#[test]
+fn a_cycle_begins_again_and_is_shared_by_all_paths_of_a_star() {
+    let statuses = [200, 500, 404].map(|status| Answer { status, ..Answer::default() });
+    let origin = Origin::start(Script::default().cycle("*", statuses.clone()).cycle("/own", statuses));
+    let ask = |path: &str| target(&origin).get("h", path).status();
+    let got = ["/a", "/b", "/own", "/c", "/a", "/own"].map(ask);
+    assert_eq!(got, [200, 500, 200, 404, 200, 500]);
+}
+
+#[test]
+fn bodies_of_a_megabyte_arrive_whole_with_a_length_and_in_chunks() {
+    let origin = Origin::start(Script::always(Answer::ok("thanks")));
+    for chunked in [false, true] {
+        let mut request = Request::new("PUT", "h", "/");
+        (request.body, request.chunked) = (Some(pattern(1_048_576)), chunked);
+        assert_eq!(target(&origin).ask(&request).unwrap().text(), "thanks");
+        let received = origin.received().pop().unwrap();
+        assert_eq!(
+            (received.whole, received.body == pattern(1_048_576), received.head.chunked()),
+            (true, true, chunked)
+        );
+    }
+}
+
+#[test]
+fn an_early_answer_comes_before_the_body_was_read() {
+    let cases = [(Ending::Keep, true), (Ending::Close, true), (Ending::Reset, false)];
+    for (then, whole) in cases {
+        // The bytes of the answer must arrive: a reset would take them along.
+        let pause = Pause { after: 4, wait: Some(Span(Duration::from_millis(100))), gate: None };
+        let answer = Answer { status: 503, early: true, then, pause: Some(pause), ..Answer::ok("busy") };
+        let origin = Origin::start(Script::always(answer));
+        let mut request = Request::new("PUT", "h", "/");
+        request.body = Some(pattern(1_048_576));
+        let mut connection = target(&origin).connect().unwrap();
+        let response = connection.ask(&request).unwrap();
+        assert_eq!((response.status(), response.text().as_str()), (503, "busy"), "{then:?}");
+        drop(connection);
+        crate::wait::until("the rest of the body", SOON, || (!whole || origin.received()[0].whole).then_some(()));
+        assert_eq!(origin.received()[0].whole, whole, "{then:?}");
+    }
 }
 
 #[test]

@@ -9,17 +9,18 @@ use serde_yaml::Value;
 
 use crate::client::CacheUse;
 use crate::origin::{Received, pattern};
+use crate::size::Size;
 use crate::wait::Span;
 use crate::wire::Lost;
 
 /// What a client must get. A bare number is the status.
 #[derive(Debug, Clone, Default)]
-pub struct Expect(pub Wanted);
+pub(super) struct Expect(pub Wanted);
 
 /// Every part that is written must be so.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// Status code.
     pub status: Option<Want>,
     /// Fields by name.
@@ -27,7 +28,9 @@ pub struct Wanted {
     /// The body as text.
     pub body: Option<Want>,
     /// The body is the generated one of so many bytes.
-    pub size: Option<usize>,
+    pub size: Option<Size>,
+    /// The same answer as the one kept under this name, byte for byte: status, fields in their order, body.
+    pub like: Option<String>,
     /// What `Cache-Status` says: hit, stale, stored, miss, expired, bypass, other, unsaid.
     pub cache: Option<String>,
     /// Whether the edge ends the connection after the answer.
@@ -55,7 +58,7 @@ impl<'de> Deserialize<'de> for Expect {
 
 /// What a text must be: `null` absent, text exactly that, or one or more conditions in a map.
 #[derive(Debug, Clone)]
-pub enum Want {
+pub(super) enum Want {
     /// It is not there.
     Absent,
     /// Exactly this.
@@ -67,7 +70,7 @@ pub enum Want {
 /// Conditions on a text that is there.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Conditions {
+pub(super) struct Conditions {
     /// It is there, whatever it is.
     pub present: bool,
     /// It contains this.
@@ -190,7 +193,7 @@ impl Wanted {
                 .filter_map(|(name, want)| want.miss(&format!("field {name}"), got.field(name).as_deref())),
         );
         misses.extend(self.body.as_ref().and_then(|want| want.miss("body", Some(&text(&got.body)))));
-        misses.extend(self.size.and_then(|size| wrong_bytes(size, &got.body, self.incomplete)));
+        misses.extend(self.size.and_then(|size| wrong_bytes(size.0, &got.body, self.incomplete)));
         misses.extend(self.cache.as_ref().and_then(|cache| wrong_cache(cache, got.field("cache-status").as_deref())));
         misses.extend(self.wrong_end(got));
         misses.extend(self.wrong_time(got.took));
@@ -259,7 +262,7 @@ fn wrong_cache(wanted: &str, field: Option<&str>) -> Option<String> {
 /// What an origin must have been asked last.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Method.
     pub method: Option<String>,
     /// Target as on the wire.
@@ -268,6 +271,10 @@ pub struct Seen {
     pub headers: BTreeMap<String, Want>,
     /// The body as text.
     pub body: Option<Want>,
+    /// The body is the generated one of so many bytes, and it came to its end.
+    pub size: Option<Size>,
+    /// The same request as the last one of this origin, but for its `Host`.
+    pub like: Option<String>,
 }
 
 impl Seen {
@@ -282,8 +289,34 @@ impl Seen {
                 .filter_map(|(name, want)| want.miss(&format!("field {name}"), got.head.value(name).as_deref())),
         );
         misses.extend(self.body.as_ref().and_then(|want| want.miss("body", Some(&text(&got.body)))));
+        misses.extend(self.size.and_then(|size| wrong_bytes(size.0, &got.body, false)));
+        if (self.body.is_some() || self.size.is_some()) && !got.whole {
+            misses.push(format!("body\n      expected: whole\n      got:      cut after {} bytes", got.body.len()));
+        }
         misses
     }
+}
+
+/// What differs between two requests besides the `Host`.
+pub(super) fn unlike_requests(got: &Received, other: &Received) -> Option<String> {
+    let shown = |request: &Received| {
+        let host = |name: &str| name.eq_ignore_ascii_case("host");
+        let fields = request.head.fields.iter().filter(|(name, _)| !host(name));
+        let lines: Vec<String> = fields.map(|(name, value)| format!("{name}: {value}")).collect();
+        format!("{}\n        {}\n        {} bytes", request.head.start, lines.join("\n        "), request.body.len())
+    };
+    let same = shown(got) == shown(other) && got.body == other.body;
+    (!same).then(|| format!("request\n      expected: {}\n      got:      {}", shown(other), shown(got)))
+}
+
+/// What differs between two answers.
+pub(super) fn unlike_answers(got: &Got, other: &Got) -> Option<String> {
+    let shown = |answer: &Got| {
+        let lines: Vec<String> = answer.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        format!("{}\n        {}\n        {} bytes", answer.status, lines.join("\n        "), answer.body.len())
+    };
+    let same = shown(got) == shown(other) && got.body == other.body;
+    (!same).then(|| format!("answer\n      expected: {}\n      got:      {}", shown(other), shown(got)))
 }
 
 fn text(bytes: &[u8]) -> String {

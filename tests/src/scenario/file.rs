@@ -7,8 +7,11 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_yaml::{Mapping, Value};
 
-use super::expect::{Expect, Seen};
+use super::crowd::Budget;
+use super::expect::{Expect, Seen, Want};
+use super::fill::{self, Named};
 use crate::origin::{Headers, Script};
+use crate::size::Size;
 use crate::wait::Span;
 
 /// A law, a stage to show it on, and what happens there.
@@ -29,7 +32,7 @@ pub struct Scenario {
     /// The configuration. Listeners, admin address and access log are added where it has none.
     pub edge: Mapping,
     /// What happens.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Written>,
 }
 
 /// One server behind the edge: paths (`/a`, `*`) and a few options in one map.
@@ -45,6 +48,8 @@ pub struct OriginSetup {
     pub port: u16,
     /// It is not started.
     pub stopped: bool,
+    /// Connecting to it times out.
+    pub deaf: bool,
 }
 
 impl<'de> Deserialize<'de> for OriginSetup {
@@ -59,6 +64,8 @@ impl<'de> Deserialize<'de> for OriginSetup {
             port: u16,
             #[serde(default)]
             stopped: bool,
+            #[serde(default)]
+            deaf: bool,
         }
         let (mut paths, mut options) = (Mapping::new(), Mapping::new());
         for (key, value) in Mapping::deserialize(deserializer)? {
@@ -66,16 +73,46 @@ impl<'de> Deserialize<'de> for OriginSetup {
             if is_path { &mut paths } else { &mut options }.insert(key, value);
         }
         let script = from(paths)?;
-        let Options { tls, address, port, stopped } = from(options)?;
-        Ok(Self { script, tls, address, port, stopped })
+        let Options { tls, address, port, stopped, deaf } = from(options)?;
+        Ok(Self { script, tls, address, port, stopped, deaf })
+    }
+}
+
+/// A step as written, with names that only the stage knows, such as `${origin.main}`.
+#[derive(Debug, Clone)]
+pub struct Written(Value);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        // Read now, so that a mistake is found whether or not it is ever played.
+        serde_yaml::from_value::<Step>(value.clone()).map_err(D::Error::custom)?;
+        Ok(Self(value))
+    }
+}
+
+impl Written {
+    /// The step with these names replaced.
+    ///
+    /// # Panics
+    /// When it is no step with them.
+    pub(super) fn step(&self, names: &[Named]) -> Step {
+        let value = fill::fill(&self.0, names);
+        serde_yaml::from_value(value).unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
     }
 }
 
 /// One step. The first key says which.
 #[derive(Debug, Clone)]
-pub enum Step {
-    /// A client asks the edge.
-    Ask(Box<Ask>),
+pub(super) enum Step {
+    /// A client asks the edge, or many do.
+    Ask(Box<Asked>),
+    /// Several kinds of clients at once, and what happens meanwhile.
+    Together(Together),
+    /// The state of the origins as the admin listener tells it.
+    Origins(Value),
+    /// An origin's connections time out from now on.
+    Deafen(String),
     /// What an origin was asked so far.
     Origin(Box<OriginCheck>),
     /// An origin stops: connections are refused from now on.
@@ -91,7 +128,7 @@ pub enum Step {
     /// An entry of the access log.
     Log(Value),
     /// Metrics, by name or `name{label="value"}`.
-    Metrics(BTreeMap<String, f64>),
+    Metrics(BTreeMap<String, Want>),
     /// Time passes, where nothing can be waited for: an object grows old.
     Wait(Span),
 }
@@ -102,6 +139,9 @@ impl<'de> Deserialize<'de> for Step {
         let verb = map.keys().next().and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(match verb.as_str() {
             "ask" | "raw" => Self::Ask(from(map)?),
+            "together" => Self::Together(from(map)?),
+            "origins" => Self::Origins(only(map)?),
+            "deafen" => Self::Deafen(only(map)?),
             "origin" => Self::Origin(from(map)?),
             "stop" => Self::Stop(only(map)?),
             "start" => Self::Start(only(map)?),
@@ -112,7 +152,8 @@ impl<'de> Deserialize<'de> for Step {
             "metrics" => Self::Metrics(only(map)?),
             "wait" => Self::Wait(only(map)?),
             other => {
-                let verbs = "ask, raw, origin, stop, start, play, open, reload, log, metrics, wait";
+                let verbs =
+                    "ask, raw, together, origin, origins, stop, start, deafen, play, open, reload, log, metrics, wait";
                 return Err(D::Error::custom(format!("a step begins with one of {verbs}, not {other:?}")));
             }
         })
@@ -132,10 +173,53 @@ fn only<T: DeserializeOwned, E: Error>(mut map: Mapping) -> Result<T, E> {
     }
 }
 
+/// A request, and the text it was read from: each of many clients reads it again with its own number.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// As written.
+    pub ask: Ask,
+    source: Value,
+    numbered: bool,
+}
+
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let source = Value::deserialize(deserializer)?;
+        let ask = serde_yaml::from_value(source.clone()).map_err(D::Error::custom)?;
+        let numbered = fill::uses(&source, "n}") || fill::uses(&source, "n%");
+        Ok(Self { ask, source, numbered })
+    }
+}
+
+impl Asked {
+    /// What the client of this number asks.
+    ///
+    /// # Panics
+    /// When it is no request with a number in it.
+    pub(super) fn number(&self, n: usize) -> Ask {
+        if !self.numbered {
+            return self.ask.clone();
+        }
+        let source = fill::number(&self.source, n);
+        serde_yaml::from_value(source).unwrap_or_else(|error| panic!("{:?}: {error}", self.source))
+    }
+}
+
+/// Several kinds of clients at once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Together {
+    /// Each is a crowd.
+    pub together: Vec<Asked>,
+    /// Steps that are done, in order, while they ask.
+    #[serde(default)]
+    pub meanwhile: Vec<Step>,
+}
+
 /// A request of a client and what it must get.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ask {
+pub(super) struct Ask {
     /// `GET http://www.example.com/a?b`; `https` goes to the TLS listener with this host as server name.
     #[serde(default)]
     pub ask: String,
@@ -146,6 +230,28 @@ pub struct Ask {
     pub with: Headers,
     /// The body.
     pub body: Option<String>,
+    /// A generated body of so many bytes instead.
+    pub send: Option<Size>,
+    /// The body is sent in chunks.
+    #[serde(default)]
+    pub chunked: bool,
+    /// So many clients at once, each on a connection of its own; all are connected before the first asks.
+    pub clients: Option<usize>,
+    /// Every client asks again and again for so long, instead of `times`.
+    #[serde(rename = "for")]
+    pub span: Option<Span>,
+    /// A client rests for so long between two requests.
+    pub pace: Option<Span>,
+    /// So many answers of all may be wrong.
+    #[serde(default)]
+    pub errors: Budget,
+    /// No client waits longer, whatever it gets.
+    pub longest: Option<Span>,
+    /// So many answers there must be.
+    pub at_least: Option<usize>,
+    /// The answer is kept under this name, to be compared with later ones.
+    #[serde(rename = "as")]
+    pub name: Option<String>,
     /// The name of a connection that is kept for later steps.
     pub on: Option<String>,
     /// HTTP/2, for `https`.
@@ -167,13 +273,17 @@ fn once() -> usize {
 /// What an origin was asked.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OriginCheck {
+pub(super) struct OriginCheck {
     /// Its name.
     pub origin: String,
     /// How many requests it got since the scenario began.
-    pub requests: Option<usize>,
+    pub requests: Option<Want>,
+    /// How many different targets they had.
+    pub targets: Option<Want>,
+    /// How many requests each of these targets got.
+    pub per_target: Option<Want>,
     /// How many connections.
-    pub connections: Option<usize>,
+    pub connections: Option<Want>,
     /// Its last request.
     pub last: Option<Seen>,
 }
@@ -181,7 +291,7 @@ pub struct OriginCheck {
 /// A new script for an origin.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Play {
+pub(super) struct Play {
     /// Its name.
     pub play: String,
     /// What it answers from now on.
@@ -191,7 +301,7 @@ pub struct Play {
 /// A gate to open.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Open {
+pub(super) struct Open {
     /// The gate.
     pub open: String,
     /// The origin that has it.
@@ -201,7 +311,7 @@ pub struct Open {
 /// A new configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reload {
+pub(super) struct Reload {
     /// The configuration, or text that is none.
     pub reload: Value,
     /// Whether the edge takes it.

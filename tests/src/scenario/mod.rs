@@ -1,14 +1,19 @@
 //! Scenarios: files that read as stories. `scenarios/README.md` shows how to write one.
 
+mod ask;
+mod crowd;
 mod expect;
 mod file;
+mod fill;
 mod run;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
 pub use file::Scenario;
+pub use table::Case;
 
 /// Where the scenario files are.
 #[must_use]
@@ -16,14 +21,14 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// Reads one scenario.
+/// Reads the scenarios of one file: one, or one for each row of its table.
 ///
 /// # Errors
 /// When the file cannot be read or says something that no scenario can say.
-pub fn read(name: &str) -> Result<Scenario, String> {
+pub fn read(name: &str) -> Result<Vec<Case>, String> {
     let path = folder().join(format!("{name}.yaml"));
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    serde_yaml::from_str(&text).map_err(|error| format!("scenarios/{name}.yaml: {error}"))
+    table::read(&text).map_err(|error| format!("scenarios/{name}.yaml: {error}"))
 }
 
 /// Plays the scenario of this name: its path below `scenarios/`, without `.yaml`.
@@ -31,6 +36,13 @@ pub fn read(name: &str) -> Result<Scenario, String> {
 /// # Panics
 /// When the law that it states does not hold; both sides are shown.
 pub fn run(name: &str) {
-    let scenario = read(name).unwrap_or_else(|error| panic!("{error}"));
-    run::Stage::open(name, &scenario).play(&scenario);
+    let cases = read(name).unwrap_or_else(|error| panic!("{error}"));
+    match cases.as_slice() {
+        [Case { row: None, scenario }] => {
+            if let Err(why) = run::Stage::open(name, scenario).play(scenario) {
+                panic!("{why}");
+            }
+        }
+        rows => table::play(name, rows),
+    }
 }

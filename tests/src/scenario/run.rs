@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
-use super::expect::Got;
-use super::file::{Ask, OriginCheck, OriginSetup, Scenario, Step};
+use super::ask::Client;
+use super::crowd;
+use super::expect::{Got, Want, unlike_answers, unlike_requests};
+use super::file::{Ask, Asked, OriginCheck, OriginSetup, Scenario, Step, Together};
+use super::fill::Named;
 use crate::certificates::Leaf;
-use crate::client::{Connection, Request, h2};
+use crate::client::Connection;
 use crate::edge::{Edge, Setup};
 use crate::origin::Origin;
-use crate::wait::{self, PATIENCE};
-use crate::wire::Lost;
+use crate::wait;
 
 /// How long a metric or a log entry may lag behind the answer it tells of.
 const LAG: Duration = Duration::from_secs(5);
-/// How long a connection must stay open to count as kept.
-const KEPT: Duration = Duration::from_millis(100);
+/// Requests shown of an origin that got too many or too few.
+const LINES: usize = 20;
 
 /// The origins and the edge of one scenario.
 pub(super) struct Stage {
@@ -29,12 +31,22 @@ pub(super) struct Stage {
     edge: Option<Edge>,
     origins: BTreeMap<String, Origin>,
     connections: BTreeMap<String, Connection>,
+    /// Answers kept to be compared.
+    answers: BTreeMap<String, Got>,
+    /// What `${name}` stands for in the steps.
+    names: Vec<Named>,
 }
 
 impl Stage {
     pub(super) fn open(name: &str, scenario: &Scenario) -> Self {
-        let mut stage =
-            Self { name: name.to_owned(), edge: None, origins: BTreeMap::new(), connections: BTreeMap::new() };
+        let mut stage = Self {
+            name: name.to_owned(),
+            edge: None,
+            origins: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            names: Vec::new(),
+        };
         let mut names = Vec::new();
         for (name, setup) in &scenario.origins {
             let Some(origin) = start_origin(setup) else {
@@ -46,6 +58,7 @@ impl Stage {
             names.push((format!("origin.{name}.host"), origin.address().ip().to_string()));
             stage.origins.insert(name.clone(), origin);
         }
+        stage.names = names.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
         let certificates: Vec<(String, Vec<String>)> = scenario.certificates.clone().into_iter().collect();
         let setup = Setup {
             config: config(&scenario.edge, &scenario.certificates),
@@ -58,24 +71,31 @@ impl Stage {
         stage
     }
 
-    pub(super) fn play(mut self, scenario: &Scenario) {
+    /// Does all steps.
+    ///
+    /// # Errors
+    /// When the law does not hold: where, what was expected and what came, and what the edge said.
+    pub(super) fn play(mut self, scenario: &Scenario) -> Result<(), String> {
         if self.edge.is_none() {
-            return;
+            return Ok(());
         }
-        for (index, step) in scenario.steps.iter().enumerate() {
-            let misses = self.step(step, scenario);
+        for (index, written) in scenario.steps.iter().enumerate() {
+            let step = written.step(&self.names);
+            let misses = self.step(&step, scenario);
             if !misses.is_empty() {
-                panic!(
-                    "\nscenarios/{}.yaml, step {} of {} ({}):\n  law: {}\n    - {}\n",
+                return Err(format!(
+                    "{}\nscenarios/{}.yaml, step {} of {} ({}):\n  law: {}\n    - {}\n",
+                    self.edge().story(),
                     self.name,
                     index + 1,
                     scenario.steps.len(),
-                    title(step),
+                    title(&step),
                     scenario.law,
                     misses.join("\n    - ")
-                );
+                ));
             }
         }
+        Ok(())
     }
 
     fn edge(&self) -> &Edge {
@@ -90,7 +110,10 @@ impl Stage {
     /// Does one step; everything that is wrong afterwards.
     fn step(&mut self, step: &Step, scenario: &Scenario) -> Vec<String> {
         match step {
-            Step::Ask(ask) => return self.ask_all(ask),
+            Step::Ask(asked) => return self.ask_all(asked),
+            Step::Together(together) => return self.together(together, scenario),
+            Step::Origins(wanted) => return self.check_origins(wanted),
+            Step::Deafen(name) => self.origin(name).deafen(),
             Step::Origin(check) => return self.check_origin(check),
             Step::Log(fields) => return self.check_log(fields),
             Step::Metrics(metrics) => return self.check_metrics(metrics),
@@ -117,14 +140,16 @@ impl Stage {
         Vec::new()
     }
 
-    fn ask_all(&mut self, ask: &Ask) -> Vec<String> {
+    fn ask_all(&mut self, asked: &Asked) -> Vec<String> {
+        let (ask, client) = (&asked.ask, Client::of(self.edge()));
+        if ask.clients.is_some() || ask.span.is_some() {
+            return crowd::play(&client, asked);
+        }
         let deadline = ask.eventually.map(|span| Instant::now() + span.0);
-        let mut done = 0;
+        let (mut done, mut tries) = (0, 0);
         while done < ask.times {
-            let misses = match self.ask(ask) {
-                Ok(got) => ask.expect.0.misses(Ok(&got)),
-                Err(lost) => ask.expect.0.misses(Err(&lost)),
-            };
+            let misses = self.ask(&client, &asked.number(tries));
+            tries += 1;
             if misses.is_empty() {
                 done += 1;
             } else if deadline.is_none_or(|deadline| Instant::now() > deadline) {
@@ -136,99 +161,105 @@ impl Stage {
         Vec::new()
     }
 
-    fn ask(&mut self, ask: &Ask) -> Result<Got, Lost> {
-        let (request, secure_host) = request(ask);
-        if ask.http2 {
-            return self.ask_http2(ask);
-        }
-        let target = match &secure_host {
-            None => self.edge().http(),
-            Some(host) => self.edge().https(host),
-        };
-        let kept = ask.on.as_ref().and_then(|name| self.connections.remove(name));
-        let mut connection = kept.map_or_else(|| target.connect(), Ok)?;
-        connection.within(PATIENCE);
-        let started = Instant::now();
-        match &ask.raw {
-            None => connection.send(&request.bytes())?,
-            Some(bytes) => connection.send(bytes.as_bytes())?,
-        }
-        let response = connection.read(&request.method)?;
-        let took = started.elapsed();
-        let end = ask.expect.0.closed.map(|closed| connection.end(if closed { PATIENCE } else { KEPT }).1);
-        // A server that announces the end of a connection is believed; one that does not is held to it.
-        let ends = response.field("connection").is_some_and(|field| field.eq_ignore_ascii_case("close"));
-        if let Some(name) = ask.on.as_ref().filter(|_| !ends) {
+    fn ask(&mut self, client: &Client, ask: &Ask) -> Vec<String> {
+        let mut kept = ask.on.as_ref().and_then(|name| self.connections.remove(name));
+        let got = client.ask(ask, &mut kept);
+        if let (Some(name), Some(connection)) = (&ask.on, kept) {
             self.connections.insert(name.clone(), connection);
         }
-        Ok(Got {
-            status: response.status(),
-            fields: response.head.fields,
-            body: response.body,
-            cut: response.cut.map(|cut| format!("{cut:?}")),
-            end,
-            took,
-        })
+        let mut misses = ask.expect.0.misses(got.as_ref());
+        if let Ok(got) = got {
+            if let Some(like) = &ask.expect.0.like {
+                let other = self.answers.get(like).unwrap_or_else(|| panic!("no answer was kept as {like:?}"));
+                misses.extend(unlike_answers(&got, other));
+            }
+            if let Some(name) = &ask.name {
+                self.answers.insert(name.clone(), got);
+            }
+        }
+        misses
     }
 
-    fn ask_http2(&self, ask: &Ask) -> Result<Got, Lost> {
-        let (method, url) = ask.ask.split_once(' ').expect("`ask` is METHOD URL");
-        let (_, host, _) = split(url);
-        let started = Instant::now();
-        let connection = h2::Connection::open(self.edge().https_address(), host.split(':').next().unwrap_or_default());
-        let request = h2::Request {
-            method: method.to_owned(),
-            url: url.to_owned(),
-            fields: ask.with.0.clone(),
-            body: ask.body.clone().unwrap_or_default().into(),
-        };
-        let response = connection.ask(&request).map_err(Lost::Other)?;
-        let fields = response
-            .fields
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        Ok(Got {
-            status: response.status,
-            fields: fields.collect(),
-            body: response.body.to_vec(),
-            cut: response.cut,
-            end: None,
-            took: started.elapsed(),
-        })
+    /// Several crowds at once; the steps in between are done while they ask.
+    fn together(&mut self, together: &Together, scenario: &Scenario) -> Vec<String> {
+        let client = Client::of(self.edge());
+        let mut misses = Vec::new();
+        std::thread::scope(|scope| {
+            let crowds: Vec<_> =
+                together.together.iter().map(|asked| scope.spawn(|| crowd::play(&client, asked))).collect();
+            for step in &together.meanwhile {
+                misses.extend(self.step(step, scenario));
+            }
+            for crowd in crowds {
+                misses.extend(crowd.join().unwrap());
+            }
+        });
+        misses
     }
 
     fn check_origin(&mut self, check: &OriginCheck) -> Vec<String> {
+        let other = check.last.as_ref().and_then(|seen| seen.like.clone());
+        let other = other.map(|name| self.origin(&name).received().last().cloned());
         let origin = self.origin(&check.origin);
-        let received = origin.received();
-        let mut misses = Vec::new();
-        let lines: Vec<&str> = received.iter().map(|request| request.head.start.as_str()).collect();
-        if let Some(requests) = check.requests
-            && requests != received.len()
-        {
-            misses.push(format!(
-                "requests at {}\n      expected: {requests}\n      got:      {}: {lines:?}",
-                check.origin,
-                received.len()
-            ));
+        let (received, connections) = (origin.received(), origin.connections());
+        let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
+        for request in &received {
+            *targets.entry(request.target()).or_default() += 1;
         }
-        if let Some(connections) = check.connections
-            && connections != origin.connections()
-        {
-            misses.push(format!(
-                "connections at {}\n      expected: {connections}\n      got:      {}",
-                check.origin,
-                origin.connections()
-            ));
+        let of = |what: &str| format!("{what} at {}", check.origin);
+        let counted = [
+            (&check.requests, of("requests"), received.len()),
+            (&check.connections, of("connections"), connections),
+            (&check.targets, of("targets"), targets.len()),
+        ];
+        let mut misses: Vec<String> = counted
+            .into_iter()
+            .filter_map(|(want, what, got)| want.as_ref()?.miss(&what, Some(&got.to_string())))
+            .collect();
+        if check.requests.is_some() && !misses.is_empty() {
+            let lines: Vec<&str> =
+                received.iter().rev().take(LINES).map(|request| request.head.start.as_str()).collect();
+            misses.push(format!("the last requests there: {lines:?}"));
+        }
+        if let Some(want) = &check.per_target {
+            misses.extend(
+                targets.iter().filter_map(|(target, got)| {
+                    want.miss(&of(&format!("requests for {target}")), Some(&got.to_string()))
+                }),
+            );
         }
         match (&check.last, received.last()) {
-            (Some(seen), Some(last)) => misses.extend(seen.misses(last)),
+            (Some(seen), Some(last)) => {
+                misses.extend(seen.misses(last));
+                misses.extend(
+                    other
+                        .map(|other| other.expect("a request to compare with"))
+                        .and_then(|other| unlike_requests(last, &other)),
+                );
+            }
             (Some(_), None) => {
-                misses
-                    .push(format!("requests at {}\n      expected: at least one\n      got:      none", check.origin));
+                misses.push(format!("{}\n      expected: at least one\n      got:      none", of("requests")));
             }
             (None, _) => {}
         }
         misses
+    }
+
+    /// What the admin listener says of the origins, once it says so.
+    fn check_origins(&self, wanted: &Value) -> Vec<String> {
+        let wanted: Json = serde_json::to_value(wanted).unwrap();
+        let deadline = Instant::now() + LAG;
+        loop {
+            let said = self.edge().admin("GET", "/v1/origins", None).map(|answer| answer.text());
+            let json = said.as_ref().ok().and_then(|text| serde_json::from_str::<Json>(text).ok());
+            if json.is_some_and(|json| covers(&json, &wanted)) {
+                return Vec::new();
+            }
+            if Instant::now() > deadline {
+                return vec![format!("GET /v1/origins\n      expected: {wanted}\n      got:      {said:?}")];
+            }
+            wait::pause(Duration::from_millis(20));
+        }
     }
 
     fn check_log(&self, fields: &Value) -> Vec<String> {
@@ -244,16 +275,13 @@ impl Stage {
         )]
     }
 
-    fn check_metrics(&self, wanted: &BTreeMap<String, f64>) -> Vec<String> {
+    fn check_metrics(&self, wanted: &BTreeMap<String, Want>) -> Vec<String> {
         let deadline = Instant::now() + LAG;
         loop {
             let metrics = self.edge().metrics();
-            let wrong =
-                wanted.iter().filter(|(selector, value)| (metrics.sum_of(selector) - **value).abs() > f64::EPSILON);
-            let wrong: Vec<String> = wrong
-                .map(|(selector, value)| {
-                    format!("{selector}\n      expected: {value}\n      got:      {}", metrics.sum_of(selector))
-                })
+            let wrong: Vec<String> = wanted
+                .iter()
+                .filter_map(|(selector, want)| want.miss(selector, Some(&metrics.sum_of(selector).to_string())))
                 .collect();
             if wrong.is_empty() || Instant::now() > deadline {
                 return wrong;
@@ -275,6 +303,9 @@ fn start_origin(setup: &OriginSetup) -> Option<Origin> {
     };
     if setup.stopped {
         origin.stop();
+    }
+    if setup.deaf {
+        origin.deafen();
     }
     Some(origin)
 }
@@ -303,33 +334,6 @@ pub(super) fn config(edge: &Mapping, certificates: &BTreeMap<String, Vec<String>
     serde_yaml::to_string(&edge).unwrap()
 }
 
-/// The request that a step writes, and the server name when it goes over TLS.
-fn request(ask: &Ask) -> (Request, Option<String>) {
-    if ask.raw.is_some() {
-        return (Request::get("", "/"), None);
-    }
-    let (method, url) = ask.ask.split_once(' ').expect("`ask` is METHOD URL");
-    let (secure, host, target) = split(url);
-    let own_host = ask.with.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let fields = ask.with.0.iter().cloned();
-    let mut request = Request::new(method, host, target);
-    if own_host {
-        request.fields.clear();
-    }
-    request.fields.extend(fields);
-    request.body = ask.body.clone().map(String::into_bytes);
-    let name = host.split(':').next().unwrap_or_default();
-    (request, secure.then(|| name.to_owned()))
-}
-
-/// Whether a URL is secure, its authority, its path with query.
-fn split(url: &str) -> (bool, &str, &str) {
-    let (scheme, rest) = url.split_once("://").expect("`ask` has a whole URL");
-    let at = rest.find('/').unwrap_or(rest.len());
-    let (host, target) = rest.split_at(at);
-    (scheme == "https", host, if target.is_empty() { "/" } else { target })
-}
-
 /// Whether an entry has every wanted field with its value; `"*"` is any value, null is none.
 pub(super) fn covers(entry: &Json, wanted: &Json) -> bool {
     match (entry, wanted) {
@@ -347,7 +351,13 @@ pub(super) fn covers(entry: &Json, wanted: &Json) -> bool {
 
 fn title(step: &Step) -> String {
     match step {
-        Step::Ask(ask) => ask.raw.as_ref().map_or_else(|| ask.ask.clone(), |raw| format!("{raw:?}")),
+        Step::Ask(asked) => asked.ask.raw.as_ref().map_or_else(|| asked.ask.ask.clone(), |raw| format!("{raw:?}")),
+        Step::Together(together) => {
+            let asked: Vec<&str> = together.together.iter().map(|asked| asked.ask.ask.as_str()).collect();
+            format!("together {}", asked.join(", "))
+        }
+        Step::Origins(_) => "origins".to_owned(),
+        Step::Deafen(name) => format!("deafen {name}"),
         Step::Origin(check) => format!("origin {}", check.origin),
         Step::Stop(name) => format!("stop {name}"),
         Step::Start(name) => format!("start {name}"),

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::expect::{Expect, Got};
+use super::file::Step;
 use super::run::covers;
-use super::{Scenario, folder, read};
+use super::{Scenario, crowd, expect, fill, folder, read, table};
 use crate::wire::Lost;
 
 fn names(folder: &Path, under: &str, into: &mut Vec<String>) {
@@ -32,8 +33,8 @@ fn every_scenario_can_be_read_and_states_a_law_of_its_own() {
     for name in found {
         match read(&name) {
             Err(error) => wrong.push(error),
-            Ok(scenario) => {
-                if let Some(other) = laws.insert(scenario.law.clone(), name.clone()) {
+            Ok(cases) => {
+                if let Some(other) = laws.insert(cases[0].scenario.law.clone(), name.clone()) {
                     wrong.push(format!("{name} and {other} state the same law"));
                 }
             }
@@ -106,6 +107,75 @@ fn what_no_scenario_can_say_is_an_error_that_names_it() {
         let read: Result<Scenario, _> = serde_yaml::from_str(&format!("{{ law: x, edge: {{}}, {text} }}"));
         let error = read.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(wanted), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn a_table_is_one_scenario_for_each_row_and_a_cell_is_what_it_is() {
+    let file = "
+law: x
+origins: { main: { \"*\": { status: \"${status}\" } } }
+edge: { origins: [{ backup: { on: \"${on}\" } }] }
+steps: [{ ask: \"GET http://a/${status}\", expect: { status: \"${status}\", body: \"${body}\" } }]
+cases:
+  columns: [status, on, body]
+  rows:
+    - [404, [4xx], text]
+    - [200, [], null]
+";
+    let cases = table::read(file).unwrap();
+    let rows: Vec<&str> = cases.iter().filter_map(|case| case.row.as_deref()).collect();
+    assert_eq!(rows, ["status=404 on=[\"4xx\"] body=text", "status=200 on=[] body=null"]);
+    let on = |case: &table::Case| case.scenario.edge["origins"][0]["backup"]["on"].clone();
+    assert_eq!(on(&cases[0]), serde_yaml::from_str::<serde_yaml::Value>("[4xx]").unwrap());
+    let Step::Ask(asked) = cases[1].scenario.steps[0].step(&[]) else { panic!("an ask") };
+    assert_eq!(asked.ask.ask, "GET http://a/200");
+    let misses = asked.ask.expect.0.misses(Ok(&got(200, &[], "anything")));
+    assert!(misses.is_empty(), "a cell of null is not looked at: {misses:?}");
+    let wrong = [
+        ("{ columns: [status], rows: [[404, 500]] }", "2 cells for 1 columns"),
+        ("{ columns: [statsu], rows: [[404]] }", "nothing in the file says ${statsu}"),
+        ("{ columns: [status], rows: [] }", "there is no row"),
+        ("{ columns: [status], rows: [[x]] }", "row status=x"),
+    ];
+    for (cases, why) in wrong {
+        let origins = "{ m: { '*': { status: '${status}' } } }";
+        let error = table::read(&format!("{{ law: x, edge: {{}}, steps: [], origins: {origins}, cases: {cases} }}"));
+        let error = error.err().unwrap_or_default();
+        assert!(error.contains(why), "{cases}: {error:?}");
+    }
+}
+
+#[test]
+fn a_number_stands_for_the_client_and_for_the_rest_of_a_division() {
+    let value: serde_yaml::Value = serde_yaml::from_str("{ a: \"/x${n}/${n%4}?${other}\", b: \"${n}\" }").unwrap();
+    let wanted: serde_yaml::Value = serde_yaml::from_str("{ a: \"/x6/2?${other}\", b: 6 }").unwrap();
+    assert_eq!(fill::number(&value, 6), wanted);
+}
+
+#[test]
+fn a_budget_of_errors_is_a_number_or_a_share() {
+    let cases =
+        [("0", 0, 10, true), ("0", 1, 10, false), ("2", 2, 2, true), ("0.1%", 1, 1000, true), ("0.1%", 1, 999, false)];
+    for (budget, wrong, of, allowed) in cases {
+        let read: crowd::Budget = serde_yaml::from_str(budget).unwrap();
+        assert_eq!(read.allows(wrong, of), allowed, "{wrong} of {of} with {budget}");
+    }
+}
+
+#[test]
+fn two_answers_or_requests_are_alike_only_byte_for_byte() {
+    let one = got(200, &[("A", "1"), ("B", "2")], "x");
+    let others = [
+        (got(200, &[("A", "1"), ("B", "2")], "x"), true),
+        (got(200, &[("B", "2"), ("A", "1")], "x"), false),
+        (got(200, &[("A", "1"), ("b", "2")], "x"), false),
+        (got(200, &[("A", "1")], "x"), false),
+        (got(201, &[("A", "1"), ("B", "2")], "x"), false),
+        (got(200, &[("A", "1"), ("B", "2")], "y"), false),
+    ];
+    for (other, alike) in others {
+        assert_eq!(expect::unlike_answers(&other, &one).is_none(), alike, "{other:?}");
     }
 }
 
