@@ -13,6 +13,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod dns;
 pub mod edge;
 pub mod http1;
 pub mod origin;
