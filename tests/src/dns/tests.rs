@@ -25,7 +25,9 @@ fn an_answer_is_the_script_on_the_wire() {
     let cname = b"\x01a\x07example\x00\x00\x05\x00\x01\x00\x00\x00\x07\x00\x03\x01b\x00";
     let behind = b"\x01b\x00\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x03";
     let chain = [&cname[..], &behind[..]].concat();
-    let cases: &[(&str, u8, Option<(u8, u8, &[u8])>)] = &[
+    // Response code, number of records, records.
+    type Said<'s> = Option<(u8, u8, &'s [u8])>;
+    let cases: &[(&str, u8, Said<'_>)] = &[
         ("{ a.example: { a: [127.0.0.2] } }", 1, Some((0, 1, a_record))),
         ("{ a.example: { a: [127.0.0.2] } }", 28, Some((0, 0, b""))),
         ("{ '*': { a: [127.0.0.2] } }", 1, Some((0, 1, a_record))),

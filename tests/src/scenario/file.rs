@@ -8,8 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_yaml::{Mapping, Value};
 
 use super::crowd::Budget;
+use super::dns::{DnsSetup, Questions};
 use super::expect::{Expect, Seen, Want};
 use super::fill::{self, Named};
+use crate::dns::Entry;
 use crate::origin::{Headers, Script};
 use crate::size::Size;
 use crate::wait::Span;
@@ -26,6 +28,8 @@ pub struct Scenario {
     /// Certificates of the edge, by file name under `tls/`; the first name given here makes the TLS listener.
     #[serde(default)]
     pub certificates: BTreeMap<String, Vec<String>>,
+    /// A DNS server, which the edge asks for names. `${dns}` is its address.
+    pub dns: Option<DnsSetup>,
     /// Further files beside the configuration.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
@@ -46,6 +50,8 @@ pub struct OriginSetup {
     pub address: Option<IpAddr>,
     /// Any port unless told otherwise. A scenario whose port may not be bound is skipped.
     pub port: u16,
+    /// It has the port of this origin, at another address.
+    pub beside: Option<String>,
     /// It is not started.
     pub stopped: bool,
     /// Connecting to it times out.
@@ -62,6 +68,7 @@ impl<'de> Deserialize<'de> for OriginSetup {
             address: Option<IpAddr>,
             #[serde(default)]
             port: u16,
+            beside: Option<String>,
             #[serde(default)]
             stopped: bool,
             #[serde(default)]
@@ -73,8 +80,8 @@ impl<'de> Deserialize<'de> for OriginSetup {
             if is_path { &mut paths } else { &mut options }.insert(key, value);
         }
         let script = from(paths)?;
-        let Options { tls, address, port, stopped, deaf } = from(options)?;
-        Ok(Self { script, tls, address, port, stopped, deaf })
+        let Options { tls, address, port, beside, stopped, deaf } = from(options)?;
+        Ok(Self { script, tls, address, port, beside, stopped, deaf })
     }
 }
 
@@ -123,6 +130,10 @@ pub(super) enum Step {
     Play(Play),
     /// An origin's gate opens.
     Open(Open),
+    /// The DNS server says something else of these names.
+    Dns(BTreeMap<String, Entry>),
+    /// What the DNS server was asked.
+    Questions(Questions),
     /// The configuration changes.
     Reload(Reload),
     /// An entry of the access log.
@@ -147,13 +158,15 @@ impl<'de> Deserialize<'de> for Step {
             "start" => Self::Start(only(map)?),
             "play" => Self::Play(from(map)?),
             "open" => Self::Open(from(map)?),
+            "dns" => Self::Dns(only(map)?),
+            "questions" => Self::Questions(from(map)?),
             "reload" => Self::Reload(from(map)?),
             "log" => Self::Log(only(map)?),
             "metrics" => Self::Metrics(only(map)?),
             "wait" => Self::Wait(only(map)?),
             other => {
-                let verbs =
-                    "ask, raw, together, origin, origins, stop, start, deafen, play, open, reload, log, metrics, wait";
+                let verbs = "ask, raw, together, origin, origins, stop, start, deafen, play, open, dns, questions, reload, log, \
+                             metrics, wait";
                 return Err(D::Error::custom(format!("a step begins with one of {verbs}, not {other:?}")));
             }
         })

@@ -2,6 +2,7 @@
 
 mod ask;
 mod crowd;
+mod dns;
 mod expect;
 mod file;
 mod fill;

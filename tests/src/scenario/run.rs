@@ -9,12 +9,13 @@ use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
 use super::ask::Client;
-use super::crowd;
 use super::expect::{Got, Want, unlike_answers, unlike_requests};
 use super::file::{Ask, Asked, OriginCheck, OriginSetup, Scenario, Step, Together};
 use super::fill::Named;
+use super::{crowd, dns};
 use crate::certificates::Leaf;
 use crate::client::Connection;
+use crate::dns::Dns;
 use crate::edge::{Edge, Setup};
 use crate::origin::Origin;
 use crate::wait;
@@ -30,6 +31,7 @@ pub(super) struct Stage {
     /// None: the scenario needs a port that may not be bound here.
     edge: Option<Edge>,
     origins: BTreeMap<String, Origin>,
+    dns: Option<Dns>,
     connections: BTreeMap<String, Connection>,
     /// Answers kept to be compared.
     answers: BTreeMap<String, Got>,
@@ -43,13 +45,16 @@ impl Stage {
             name: name.to_owned(),
             edge: None,
             origins: BTreeMap::new(),
+            dns: scenario.dns.as_ref().map(|dns| Dns::start(dns.names.clone())),
             connections: BTreeMap::new(),
             answers: BTreeMap::new(),
             names: Vec::new(),
         };
-        let mut names = Vec::new();
-        for (name, setup) in &scenario.origins {
-            let Some(origin) = start_origin(setup) else {
+        let mut names: Vec<_> = stage.dns.iter().map(|dns| ("dns".to_owned(), dns.address().to_string())).collect();
+        let (beside, free): (Vec<_>, Vec<_>) = scenario.origins.iter().partition(|(_, setup)| setup.beside.is_some());
+        for (name, setup) in free.into_iter().chain(beside) {
+            let port = setup.beside.as_ref().map(|main| stage.origin(main).address().port());
+            let Some(origin) = start_origin(setup, port.unwrap_or(setup.port)) else {
                 eprintln!("skipped: port {} may not be bound here", setup.port);
                 return stage;
             };
@@ -61,7 +66,7 @@ impl Stage {
         stage.names = names.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
         let certificates: Vec<(String, Vec<String>)> = scenario.certificates.clone().into_iter().collect();
         let setup = Setup {
-            config: config(&scenario.edge, &scenario.certificates),
+            config: config(&scenario.edge, scenario),
             files: scenario.files.clone().into_iter().collect(),
             certificates,
             names,
@@ -107,6 +112,10 @@ impl Stage {
         self.origins.get_mut(name).unwrap_or_else(|| panic!("no origin {name:?} on this stage, only {known:?}"))
     }
 
+    fn dns(&self) -> &Dns {
+        self.dns.as_ref().expect("no `dns` on this stage")
+    }
+
     /// Does one step; everything that is wrong afterwards.
     fn step(&mut self, step: &Step, scenario: &Scenario) -> Vec<String> {
         match step {
@@ -121,10 +130,12 @@ impl Stage {
             Step::Start(name) => self.origin(name).resume(),
             Step::Play(play) => self.origin(&play.play).play(play.script.clone()),
             Step::Open(open) => self.origin(&open.at).open(&open.open),
+            Step::Dns(names) => names.iter().for_each(|(name, entry)| self.dns().set(name, entry.clone())),
+            Step::Questions(wanted) => return wanted.misses(self.dns()),
             Step::Wait(span) => wait::pause(span.0),
             Step::Reload(reload) => {
                 match &reload.reload {
-                    Value::Mapping(map) => self.edge().write_config(&config(map, &scenario.certificates)),
+                    Value::Mapping(map) => self.edge().write_config(&config(map, scenario)),
                     Value::String(text) => self.edge().write_config(text),
                     _ => {}
                 }
@@ -291,8 +302,8 @@ impl Stage {
     }
 }
 
-fn start_origin(setup: &OriginSetup) -> Option<Origin> {
-    let address = SocketAddr::new(setup.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), setup.port);
+fn start_origin(setup: &OriginSetup, port: u16) -> Option<Origin> {
+    let address = SocketAddr::new(setup.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port);
     let tls = (!setup.tls.is_empty()).then(|| Leaf::new(&setup.tls).server());
     let mut origin = match Origin::try_start_at(address, tls, setup.script.clone()) {
         Ok(origin) => origin,
@@ -311,8 +322,11 @@ fn start_origin(setup: &OriginSetup) -> Option<Origin> {
 }
 
 /// The configuration with what every scenario needs: listeners, admin address, access log.
-pub(super) fn config(edge: &Mapping, certificates: &BTreeMap<String, Vec<String>>) -> String {
-    let mut edge = edge.clone();
+pub(super) fn config(edge: &Mapping, scenario: &Scenario) -> String {
+    let (mut edge, certificates) = (edge.clone(), &scenario.certificates);
+    if scenario.dns.is_some() {
+        dns::configure(&mut edge);
+    }
     let server = edge
         .entry("server".into())
         .or_insert_with(|| Value::Mapping(Mapping::new()))
@@ -362,6 +376,8 @@ fn title(step: &Step) -> String {
         Step::Stop(name) => format!("stop {name}"),
         Step::Start(name) => format!("start {name}"),
         Step::Play(play) => format!("play {}", play.play),
+        Step::Dns(names) => format!("dns {:?}", names.keys()),
+        Step::Questions(wanted) => format!("questions {}", wanted.questions),
         Step::Open(open) => format!("open {}", open.open),
         Step::Reload(_) => "reload".to_owned(),
         Step::Log(_) => "log".to_owned(),
