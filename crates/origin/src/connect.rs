@@ -5,13 +5,13 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use leeward_config::ready::Origin;
+use leeward_config::ready::{Origin, Timeouts};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 
-use crate::attempts::Target;
+use crate::walk::Target;
 
 /// How long an idle connection to an origin is kept; shorter than what web servers use by default is rare.
 const IDLE: Duration = Duration::from_secs(60);
@@ -37,13 +37,20 @@ impl std::fmt::Debug for Connector {
 impl Connector {
     /// The peer for one attempt that must have its response head within `left`; `host_sent` is the request's `Host`.
     #[must_use]
-    pub fn peer(&self, origin: &Origin, target: &Target, host_sent: &str, left: Duration) -> HttpPeer {
+    pub fn peer(
+        &self,
+        origin: &Origin,
+        timeouts: &Timeouts,
+        target: &Target,
+        host_sent: &str,
+        left: Duration,
+    ) -> HttpPeer {
         let mut options = PeerOptions::new();
-        let connect = origin.timeouts.connect.min(left);
+        let connect = timeouts.connect.min(left);
         options.connection_timeout = Some(connect);
         options.total_connection_timeout = Some(connect);
         // One timeout for every read: Pingora does not tell the first read of an answer from the later ones.
-        options.read_timeout = Some(origin.timeouts.first_byte.min(left.max(LEAST_READ)));
+        options.read_timeout = Some(timeouts.first_byte.min(left.max(LEAST_READ)));
         options.write_timeout = Some(WRITE);
         options.idle_timeout = Some(IDLE);
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();

@@ -11,6 +11,28 @@ pub const DEADLINE: ErrorType = ErrorType::Custom("OriginDeadline");
 /// The custom error type for an origin without a server for the client's scheme.
 pub const NO_SERVER: ErrorType = ErrorType::Custom("OriginNoServer");
 
+/// The custom error type for servers that are known not to answer.
+pub const UNAVAILABLE: ErrorType = ErrorType::Custom("OriginUnavailable");
+
+/// The error type that [`Failure::of`] classifies as this reason: what failed before stands for what is given up now.
+#[must_use]
+pub fn type_of(reason: Reason) -> ErrorType {
+    match reason {
+        Reason::Dns => DNS,
+        Reason::ConnectRefused => ErrorType::ConnectRefused,
+        Reason::ConnectTimeout => ErrorType::ConnectTimedout,
+        Reason::ConnectError => ErrorType::ConnectError,
+        Reason::Tls => ErrorType::TLSHandshakeFailure,
+        Reason::ReadTimeout => ErrorType::ReadTimedout,
+        Reason::WriteTimeout => ErrorType::WriteTimedout,
+        Reason::Closed => ErrorType::ConnectionClosed,
+        Reason::BadAnswer => ErrorType::InvalidHTTPHeader,
+        Reason::Deadline => DEADLINE,
+        Reason::NoOrigin => NO_SERVER,
+        _ => UNAVAILABLE,
+    }
+}
+
 /// One failure, classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
@@ -75,6 +97,7 @@ fn upstream(etype: &ErrorType) -> (Reason, u16, AttemptResult) {
         ErrorType::HTTPStatus(status) => (Reason::Status, *status, Status),
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => (Reason::Closed, 502, Broken),
         etype if *etype == DNS => (Reason::Dns, 503, Connect),
+        etype if *etype == UNAVAILABLE => (Reason::Unavailable, 503, Connect),
         etype if *etype == NO_SERVER => (Reason::NoOrigin, 502, Connect),
         etype if *etype == DEADLINE => (Reason::Deadline, 504, Timeout),
         ErrorType::InternalError => (Reason::Internal, 500, Broken),
@@ -99,6 +122,7 @@ mod tests {
             (ErrorType::WriteTimedout, 504, Reason::WriteTimeout),
             (DEADLINE, 504, Reason::Deadline),
             (NO_SERVER, 502, Reason::NoOrigin),
+            (UNAVAILABLE, 503, Reason::Unavailable),
             (ErrorType::InvalidHTTPHeader, 502, Reason::BadAnswer),
             (ErrorType::ConnectionClosed, 502, Reason::Closed),
             (ErrorType::HTTPStatus(404), 404, Reason::Status),
@@ -106,6 +130,26 @@ mod tests {
         for (etype, status, reason) in cases {
             let failure = Failure::of(&Error::new_up(etype.clone()));
             assert_eq!((failure.status, failure.reason), (status, reason), "{etype:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_survives_being_an_error_again() {
+        for reason in [
+            Reason::Dns,
+            Reason::ConnectRefused,
+            Reason::ConnectTimeout,
+            Reason::ConnectError,
+            Reason::Tls,
+            Reason::ReadTimeout,
+            Reason::WriteTimeout,
+            Reason::Closed,
+            Reason::BadAnswer,
+            Reason::Deadline,
+            Reason::NoOrigin,
+            Reason::Unavailable,
+        ] {
+            assert_eq!(Failure::of(&Error::new_up(type_of(reason))).reason, reason);
         }
     }
 

@@ -1,16 +1,16 @@
 //! Everything between the decision "ask the origin" and a connection: names to addresses, which server next, how to
 //! connect, and what a failed attempt means for the client.
 
-pub mod attempts;
 pub mod connect;
 pub mod direct;
 pub mod failure;
 pub mod health;
 pub mod resolve;
+pub mod walk;
 
-pub use attempts::{Attempts, Target};
 pub use connect::Connector;
 pub use direct::direct;
 pub use failure::Failure;
 pub use health::{Admission, Health};
 pub use resolve::{Known, ResolveError, Resolver};
+pub use walk::{Target, Walk};

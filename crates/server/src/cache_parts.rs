@@ -8,8 +8,9 @@ use leeward_cache::admission::{self, Sketch};
 use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
 
-/// A fetch that holds its key longer than this is no longer waited for. Longer than all attempts of a request together.
-const FILL_LOCK: Duration = Duration::from_secs(60);
+/// A fetch that holds its key longer than this is no longer waited for. Longer than all attempts of a request together, however
+/// long their timeouts are; requests wait no longer than those.
+const FILL_LOCK: Duration = Duration::from_secs(3600);
 /// Keys remembered as uncacheable, per shard: requests for them do not queue behind each other.
 const UNCACHEABLE_KEYS: usize = 4096;
 const SHARDS: usize = 32;

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
-use leeward_origin::{Attempts, Target};
+use leeward_origin::{Failure, Target, Walk};
 use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
 use leeward_telemetry::{CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_cache::key::HashBinary;
+
+use crate::phase::fetch::Onward;
 
 /// The state of one request.
 #[derive(Debug)]
@@ -97,6 +100,8 @@ impl Label {
 pub(crate) struct Lookup {
     /// Whether the request may use the cache at all.
     pub(crate) eligible: bool,
+    /// The object's key.
+    pub(crate) key: Option<HashBinary>,
     /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
     pub(crate) must_revalidate: bool,
     /// Waited for another request's fetch.
@@ -116,7 +121,16 @@ pub(crate) struct Lookup {
 /// The attempts at origin servers.
 #[derive(Debug, Default)]
 pub(crate) struct Fetch {
-    pub(crate) plan: Option<Attempts>,
+    pub(crate) walk: Option<Walk>,
+    /// Where the last failure leads.
+    pub(crate) onward: Option<Onward>,
+    /// The last failure.
+    pub(crate) last: Option<Failure>,
+    /// The status of an answer that was given up for the backup origin's.
+    pub(crate) given_up: Option<u16>,
+    pub(crate) asked_backup: bool,
+    /// The failure is that of the request which this one waited for.
+    pub(crate) shared_failure: bool,
     pub(crate) current: Option<Current>,
     pub(crate) made: Vec<Attempt>,
     /// When the attempt under way, or the last one, began.
@@ -150,6 +164,8 @@ pub(crate) struct AlternateTarget {
     pub(crate) deadline: Instant,
     /// The failing origin's timeouts hold for a host that is no site here.
     pub(crate) timeouts: Timeouts,
+    /// Whether the parent has something else to serve when the alternate cannot be reached: then it is not told by an answer.
+    pub(crate) may_fail: bool,
     pub(crate) report: Arc<AlternateReport>,
 }
 

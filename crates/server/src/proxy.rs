@@ -7,11 +7,12 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use leeward_config::ready::Snapshot;
-use leeward_origin::attempts::Turns;
-use leeward_origin::{Connector, Resolver};
+use leeward_origin::walk::Turns;
+use leeward_origin::{Connector, Health, Resolver};
 use leeward_telemetry::{AccessLog, Metrics, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 use pingora_cache::key::HashBinary;
@@ -31,9 +32,11 @@ pub struct Leeward {
     /// The running configuration. Each request holds the one it began with.
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) cache: &'static CacheParts,
-    pub(crate) resolver: Resolver,
+    pub(crate) resolver: Arc<Resolver>,
     pub(crate) connector: Connector,
     pub(crate) turns: Turns,
+    pub(crate) health: Arc<Health>,
+    pub(crate) collapsed: fetch::Collapsed,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Arc<AccessLog>,
 }
@@ -122,7 +125,7 @@ impl ProxyHttp for Leeward {
     }
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
-        let serve = lookup::may_serve_stale(session, ctx, error);
+        let serve = lookup::may_serve_stale(self, session, ctx, error);
         if let (true, Some(error)) = (serve, error) {
             fetch::replaced(ctx, error);
         }
@@ -141,18 +144,31 @@ impl ProxyHttp for Leeward {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        fetch::next_peer(self, ctx).await
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        fetch::next_peer(self, session, ctx).await
     }
 
     fn fail_to_connect(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Context,
         error: Box<Error>,
     ) -> Box<Error> {
-        fetch::no_connection(self, ctx, error)
+        fetch::no_connection(self, session, ctx, error)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        fetch::connected(self, ctx);
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -170,7 +186,7 @@ impl ProxyHttp for Leeward {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        fetch::judge(session, response, ctx)
+        fetch::judge(self, session, response, ctx)
     }
 
     fn error_while_proxy(
@@ -181,7 +197,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        fetch::broke_off(session, ctx, error, reused)
+        fetch::broke_off(self, session, ctx, error, reused)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
-use leeward_origin::attempts::Turns;
-use leeward_origin::{Connector, Resolver};
+use leeward_origin::walk::Turns;
+use leeward_origin::{Connector, Health, Resolver};
 use leeward_telemetry::access_log::Target;
 use leeward_telemetry::{AccessLog, Metrics};
 use pingora::server::RunArgs;
@@ -75,13 +75,19 @@ pub fn run(
     let conf = life::server_conf(snapshot.server.threads, snapshot.server.grace_period, None, None)?;
     let mut server = life::server(conf, None);
 
+    let resolver = Arc::new(Resolver::new(&snapshot.dns));
+    resolver.follow(&snapshot);
+    let health = Arc::new(Health::default());
+
     let current = life::publish(snapshot);
-    let log = Arc::clone(&access_log);
+    let (log, names, known_health) = (Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
     let hooks = life::Hooks {
         cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
         published: Box::new(move |snapshot| {
             cache.store.set_max_object(snapshot.cache.max_object);
             log.retarget(target(&snapshot.log.access));
+            names.follow(snapshot);
+            known_health.retain(snapshot);
         }),
     };
     let reloader =
@@ -91,9 +97,11 @@ pub fn run(
     let leeward = Leeward {
         snapshot: Arc::clone(&current),
         cache,
-        resolver: Resolver::from_system(),
+        resolver: Arc::clone(&resolver),
         connector: Connector::default(),
         turns: Turns::default(),
+        health: Arc::clone(&health),
+        collapsed: Default::default(),
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
     };

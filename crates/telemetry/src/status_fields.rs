@@ -63,7 +63,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         Reason::Dns => "leeward; error=dns_error",
         Reason::ConnectRefused => "leeward; error=connection_refused",
         Reason::ConnectTimeout => "leeward; error=connection_timeout",
-        Reason::ConnectError => "leeward; error=destination_unavailable",
+        Reason::ConnectError | Reason::Unavailable => "leeward; error=destination_unavailable",
         Reason::Tls => "leeward; error=tls_protocol_error",
         Reason::ReadTimeout | Reason::Deadline => "leeward; error=http_response_timeout",
         Reason::WriteTimeout => "leeward; error=connection_write_timeout",

@@ -106,6 +106,8 @@ words! {
         ConnectTimeout = "connect_timeout",
         /// The connection to the origin failed otherwise.
         ConnectError = "connect_error",
+        /// Every server of the origin is known not to answer, and none was tried again for this request.
+        Unavailable = "unavailable",
         /// TLS with the origin failed.
         Tls = "tls",
         /// The origin sent nothing in time.
@@ -175,6 +177,8 @@ words! {
     FailoverTo {
         /// The next server of the same origin.
         Server = "server",
+        /// The backup origin.
+        Backup = "backup",
         /// A redirect by `site-failover`.
         Redirect = "redirect",
         /// The alternate site of `site-failover`.

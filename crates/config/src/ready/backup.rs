@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leeward_rules::grammar::StatusSet;
+pub use leeward_rules::decide::plan::Triggers;
 
 use super::Origin;
 
@@ -14,13 +14,4 @@ pub struct Backup {
     pub origin: Arc<Origin>,
     /// What counts as a failure.
     pub on: Triggers,
-}
-
-/// What makes a request go to the backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Triggers {
-    /// Statuses that the origin really sent: those listed without those excluded.
-    pub statuses: StatusSet,
-    /// Every failure to get a response head: no address, refused, TLS, timeout, reset, malformed.
-    pub unanswered: bool,
 }

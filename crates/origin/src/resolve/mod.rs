@@ -40,7 +40,7 @@ const MAX_QUERIES: usize = 128;
 pub struct ResolveError(Arc<str>);
 
 impl ResolveError {
-    fn new(host: &str, why: &str) -> Self {
+    pub(crate) fn new(host: &str, why: &str) -> Self {
         Self(format!("{host}: {why}").into())
     }
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::accept::whole_seconds;
 
 /// Attempts of one request at its origins, as the framework counts them: a fail-safe above the failover plan's own end.
-const MAX_ATTEMPTS: usize = leeward_origin::attempts::MAX_ATTEMPTS + 2;
+const MAX_ATTEMPTS: usize = 2 * leeward_origin::walk::MAX_ATTEMPTS + 4;
 /// Idle origin connections kept, for each worker thread.
 const ORIGIN_POOL: usize = 512;
 

@@ -1,48 +1,58 @@
-//! What becomes of a request when no server of its origin helps: the `site-failover` behaviour (policy-language.md 5), or
-//! the edge's own error.
+//! What becomes of a request when no origin helps: the `site-failover` behaviour (policy-language 5), or the edge's own
+//! error. Which of them is decided in `fetch/plan.rs`; this carries it out.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::Method;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use leeward_config::ready::Timeouts;
 use leeward_origin::Failure;
-use leeward_rules::decide::{self, AlternateUrl, Failover, FailoverKind};
+use leeward_rules::decide::plan::Next;
+use leeward_rules::decide::{self, AlternateUrl, Failover, FailoverKind, SiteFailover, Way};
 use leeward_telemetry::access_log::{self, bounded};
 use leeward_telemetry::{FailoverTo, Reason};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::{Error, ErrorSource, ErrorType};
+use pingora_cache::NoCacheReason;
 use pingora_proxy::subrequest::pipe::{InputBody, InputBodyType, PipeSubrequestError, pipe_subrequest};
 use pingora_proxy::subrequest::{self, BodyMode};
 use pingora_proxy::{FailToProxy, Session};
 use tokio::sync::mpsc::Receiver;
 
+use super::fetch::{Onward, is_plain, stale_is_behind};
 use crate::answer::Answer;
 use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
 use crate::proxy::Leeward;
 
-/// What `site-failover` wants instead of an answer with this status, if it can be done for this request.
-///
-/// An alternate request never fails over again: one level only. Alternate content is fetched for methods that change
-/// nothing and carry no body; a redirect works for every method.
+/// The rules' `site-failover`, as far as this request may take it. One level only: an alternate request never fails over
+/// again, and what is refreshed in the background has no client to send elsewhere.
+pub(crate) fn declared(session: &Session, ctx: &Context) -> Option<SiteFailover> {
+    if ctx.alternate.is_some() || session.subrequest_ctx.is_some() {
+        return None;
+    }
+    let (policy, effective) = ctx.route.as_ref()?.rules()?;
+    decide::site_failover(policy, effective)
+}
+
+/// Where `site-failover` leads from this status, if it can be done for this request. Alternate content is fetched for
+/// methods that change nothing and carry no body; a redirect works for every method.
 pub(crate) fn applies(request: &RequestHeader, ctx: &Context, status: u16) -> Option<Failover> {
     if ctx.alternate.is_some() {
         return None;
     }
     let route = ctx.route.as_ref()?;
     let (policy, effective) = route.rules()?;
-    if !decide::has_failover(policy, effective) {
+    let ordered = route.site.as_ref().is_none_or(|site| site.failover_order.contains(&Way::SiteFailover));
+    if !ordered || !decide::has_failover(policy, effective) {
         return None;
     }
     let failover = decide::failover(policy, effective, &ctx.facts(route, request), status)?;
-    let repeatable = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) && !has_body(request);
-    (failover.kind != FailoverKind::Alternate || repeatable).then_some(failover)
+    (failover.kind != FailoverKind::Alternate || is_plain(request)).then_some(failover)
 }
 
 /// Whether a body follows the head, by its framing.
-fn has_body(request: &RequestHeader) -> bool {
+pub(crate) fn has_body(request: &RequestHeader) -> bool {
     let length = request.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     length || request.headers.contains_key(TRANSFER_ENCODING)
 }
@@ -58,35 +68,38 @@ pub(crate) const fn kind(failover: &Failover) -> &'static str {
 
 /// Answers a request that failed for good, unless something was sent already.
 pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
+    let alternate = ctx.failover.as_ref().is_some_and(|failover| failover.to == FailoverTo::Alternate);
+    if alternate && session.response_written().is_some() {
+        return nothing;
+    }
     let failure = Failure::of(error);
-    // what was stored and must be confirmed cannot be: 504, whatever kept the origin from answering (RFC 9111 5.2.2.2)
+    let onward = ctx.fetch.onward.filter(|_| *error.esource() != ErrorSource::Downstream);
     let unconfirmed = ctx.lookup.must_revalidate && failure.reason != Reason::Status && failure.status >= 500;
-    let status = if unconfirmed { 504 } else { failure.status };
-    ctx.reason = Some(failure.reason);
+    let (status, reason) = match onward {
+        Some(onward) => (onward.status, onward.reason),
+        None if unconfirmed => (504, failure.reason),
+        None => (failure.status, failure.reason),
+    };
+    ctx.reason = Some(reason);
     if ctx.error.is_none() {
         ctx.error = Some(bounded(&error.to_string()).to_owned());
     }
-    let done = FailToProxy { error_code: status, can_reuse_downstream: false };
     if session.response_written().is_some() || client_is_gone(error) {
-        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        return nothing;
     }
     // the request body may be unread and the connection is not kept after an error: say so
     session.set_keepalive(None);
-    let background = session.subrequest_ctx.is_some() && ctx.alternate.is_none();
-    // what the edge decided by itself is no failure of an origin
-    let own = matches!(failure.reason, Reason::Internal | Reason::NoOrigin);
-    let origins_fault = *error.esource() != ErrorSource::Downstream && !own;
-    let failover = if origins_fault && !background { applies(session.req_header(), ctx, status) } else { None };
-    let answer = match failover {
-        Some(failover) => {
-            let written = fail_over(edge, session, ctx, &failover, status, failure.reason).await;
-            match written {
-                Some(answer) => answer,
-                None => return done,
-            }
-        }
-        None => Answer::error(status, failure.reason),
+    let done = FailToProxy { error_code: status, can_reuse_downstream: false };
+    if ctx.alternate.as_ref().is_some_and(|alternate| alternate.may_fail) && onward.is_some() {
+        // the parent has something better than an error to serve
+        return done;
+    }
+    let answer = match onward {
+        Some(Onward { next: Next::Way(Way::SiteFailover), .. }) => redirect(edge, session, ctx, status, reason),
+        _ => None,
     };
+    let answer = answer.unwrap_or_else(|| Answer::error(status, reason));
     if let Err(error) = answer.write(session).await {
         log::debug!("the client left before its answer: {error}");
     }
@@ -99,37 +112,47 @@ fn client_is_gone(error: &Error) -> bool {
         && matches!(error.etype(), ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed)
 }
 
-/// Carries the failover out. Returns what is still to be written.
-async fn fail_over(
-    edge: &Leeward,
-    session: &mut Session,
-    ctx: &mut Context,
-    failover: &Failover,
-    status: u16,
-    reason: Reason,
-) -> Option<Answer> {
+fn redirect(edge: &Leeward, session: &Session, ctx: &mut Context, status: u16, reason: Reason) -> Option<Answer> {
+    let failover = applies(session.req_header(), ctx, status)?;
+    let FailoverKind::Redirect(code) = failover.kind else { return None };
     let url = failover.url.to_string();
-    let to = match failover.kind {
-        FailoverKind::Alternate => FailoverTo::Alternate,
-        FailoverKind::Redirect(_) => FailoverTo::Redirect,
-    };
+    leaves(edge, ctx, FailoverTo::Redirect, status, reason, url.clone());
+    Some(Answer::redirect(code, reason, url))
+}
+
+/// For log and metrics: the request goes to another site.
+fn leaves(edge: &Leeward, ctx: &mut Context, to: FailoverTo, status: u16, reason: Reason, url: String) {
     if let Some(route) = &ctx.route {
         edge.metrics.failover(route.label.as_str(), to, reason);
     }
-    ctx.failover = Some(access_log::Failover { to, status, reason, url: Some(url.clone()), alternate_status: None });
-    match failover.kind {
-        FailoverKind::Redirect(code) => Some(Answer::redirect(code, reason, url)),
-        FailoverKind::Alternate => serve_alternate(session, ctx, &failover.url).await.err(),
+    ctx.failover = Some(access_log::Failover { to, status, reason, url: Some(url), alternate_status: None });
+}
+
+/// Serves the alternate site's content. False when it could not be reached and nothing was sent.
+pub(crate) async fn alternate(edge: &Leeward, session: &mut Session, ctx: &mut Context, onward: Onward) -> bool {
+    let Some(failover) = applies(session.req_header(), ctx, onward.status) else { return false };
+    // pipes are not kept after an error, and neither is the client's connection: say so
+    session.set_keepalive(None);
+    if session.cache.enabled() {
+        // others that wait for this object need not wait for the alternate's
+        session.cache.release_write_lock(NoCacheReason::UpstreamError);
     }
+    leaves(edge, ctx, FailoverTo::Alternate, onward.status, onward.reason, failover.url.to_string());
+    let may_fail = stale_is_behind(edge, session, ctx);
+    let served = serve_alternate(session, ctx, &failover.url, may_fail).await;
+    if served {
+        ctx.reason = Some(onward.reason);
+    }
+    served
 }
 
 /// Fetches the built URL as the answer to this request: the alternate site's own rules, cache and origin, in a request
 /// of its own whose answer is piped to this client.
-async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &AlternateUrl) -> Result<(), Answer> {
-    let unreachable = Answer::error(503, Reason::ConnectError);
-    let Some(spawner) = session.subrequest_spawner.as_ref() else { return Err(unreachable) };
+async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &AlternateUrl, may_fail: bool) -> bool {
+    let Some(spawner) = session.subrequest_spawner.as_ref() else { return false };
     let report = Arc::new(AlternateReport::default());
-    let target = AlternateTarget { deadline: deadline(ctx), timeouts: timeouts(ctx), report: Arc::clone(&report) };
+    let target =
+        AlternateTarget { deadline: deadline(ctx), timeouts: timeouts(ctx), may_fail, report: Arc::clone(&report) };
     let request = Arc::new(AlternateRequest {
         snapshot: Arc::clone(&ctx.snapshot),
         client: ctx.client.clone(),
@@ -158,7 +181,7 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
             failover.alternate_status = seen.status.or(answered);
         }
     }
-    answered.map(|_| ()).ok_or(unreachable)
+    answered.is_some()
 }
 
 /// What is left in the pipe after an error. The alternate request's error may be seen before what it answered: that goes
@@ -177,10 +200,10 @@ async fn hand_over(session: &mut Session, mut rest: Receiver<HttpTask>, to_clien
     }
 }
 
-/// Parent and child share the time for all attempts; a request that never got to a plan has a child with its own.
+/// Parent and child share the time for all attempts; a request that never got that far has a child with its own.
 fn deadline(ctx: &Context) -> Instant {
-    match &ctx.fetch.plan {
-        Some(plan) => plan.deadline,
+    match &ctx.fetch.walk {
+        Some(walk) => walk.deadline,
         None => Instant::now() + timeouts(ctx).connect + timeouts(ctx).first_byte,
     }
 }

@@ -73,7 +73,7 @@ fn close_attempt(ctx: &mut Context, error: Option<&Error>) {
     let Some(current) = ctx.fetch.current.take() else { return };
     let failure = error.map(leeward_origin::Failure::of);
     let attempt = Attempt {
-        origin: ctx.fetch.plan.as_ref().map(|plan| plan.origin.name.clone()).unwrap_or_default(),
+        origin: ctx.fetch.walk.as_ref().map(|walk| walk.origin.name.clone()).unwrap_or_default(),
         server: current.target.server.to_string(),
         address: Some(current.target.address),
         result: failure.map_or(leeward_telemetry::AttemptResult::Abandoned, |failure| failure.result),

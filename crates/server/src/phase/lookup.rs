@@ -6,21 +6,22 @@ use http::Method;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use leeward_cache::{freshness, key};
 use leeward_config::ready::{Origin, Platform, QueryString};
+use leeward_origin::walk::budget;
 use leeward_rules::Caching;
 use leeward_rules::decide::{self, KeyHost};
 use leeward_telemetry::FailoverTo;
 use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
+use pingora_cache::key::CacheHashKey;
 use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason};
 use pingora_proxy::Session;
 
-use super::failover;
+use super::{failover, fetch};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
+use crate::proxy::Leeward;
 
-/// How long a request waits for another one's fetch before it asks the origin itself, uncached.
-const WAIT_FOR_FILL: Duration = Duration::from_secs(10);
 /// How often a waiting request looks again after the fetch it waited for came to nothing.
 const LOOK_AGAIN: usize = 2;
 
@@ -32,7 +33,8 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     }
     ctx.lookup.eligible = true;
     let mut waiting = CacheOptionOverrides::default();
-    waiting.wait_timeout = Some(WAIT_FOR_FILL);
+    // as long as the other one's attempts may take: what they come to holds for this one too
+    waiting.wait_timeout = Some(route.chosen_origin().map_or(Duration::ZERO, |(origin, _)| budget(&origin.timeouts)));
     waiting.max_lock_retries = Some(LOOK_AGAIN);
     session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
     if ctx.snapshot.cache.store_on_hit > 1 {
@@ -79,17 +81,19 @@ fn query_mode(ctx: &Context, route: &Route) -> QueryString {
 ///
 /// # Errors
 /// Without a route, which cannot be.
-pub(crate) fn key(session: &Session, ctx: &Context) -> pingora::Result<CacheKey> {
+pub(crate) fn key(session: &Session, ctx: &mut Context) -> pingora::Result<CacheKey> {
     let Some(route) = &ctx.route else {
         return Err(Error::explain(ErrorType::InternalError, "a cache key before a route"));
     };
     let parts = key_parts(session.req_header(), ctx, route);
-    Ok(key::build(&key::Parts {
+    let key = key::build(&key::Parts {
         scheme: parts.scheme,
         host_component: &parts.host,
         path: parts.path,
         query: &parts.query,
-    }))
+    });
+    ctx.lookup.key = Some(key.primary_bin());
+    Ok(key)
 }
 
 /// What the key is made of: everything the origin's answer may depend on.
@@ -173,30 +177,21 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
     }
 }
 
-/// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error`.
-/// The windows were checked before; `failover_order` puts stale content after the site failover.
-pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+/// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error` where the
+/// plan says so. Its windows were checked before.
+pub(crate) fn may_serve_stale(edge: &Leeward, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
     // the framework would refresh an alternate's copy with a request for what the client asked for
     let Some(error) = error else { return !ctx.lookup.must_revalidate && ctx.alternate.is_none() };
-    if ctx.lookup.must_revalidate || *error.esource() != ErrorSource::Upstream {
+    if *error.esource() != ErrorSource::Upstream {
         return false;
     }
-    let failure = leeward_origin::Failure::of(error);
-    if failover::applies(session.req_header(), ctx, failure.status).is_some() {
+    let Some(fetch::Onward { status, reason, .. }) = fetch::stale_is_next(edge, session, ctx, error) else {
         return false;
-    }
-    let serve = match error.etype() {
-        // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
-        ErrorType::HTTPStatus(_) => session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error),
-        _ => true,
     };
-    if serve {
-        // Pingora does not keep a connection after a failed attempt, whatever is served: say so
-        session.set_keepalive(None);
-        let (status, reason) = (failure.status, failure.reason);
-        ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
-    }
-    serve
+    // Pingora does not keep a connection after a failed attempt, whatever is served: say so
+    session.set_keepalive(None);
+    ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
+    true
 }
 
 fn seconds_until(time: SystemTime, now: SystemTime) -> i64 {

@@ -124,7 +124,8 @@ pub fn next(at: Way, failed: Failed, repeat: Repeat, ready: &Ready<'_>) -> Next 
 
 /// The status that the client would get without any further way: an answer that was given up for a backup which could
 /// then not be asked is truer than the edge's own error.
-fn would_be(at: Way, failed: Failed, given_up: Option<u16>) -> u16 {
+#[must_use]
+pub fn would_be(at: Way, failed: Failed, given_up: Option<u16>) -> u16 {
     match (failed, given_up) {
         (Failed::Status(status), _) => status,
         (Failed::Unsent(_) | Failed::Unanswered(_), Some(status)) if at == Way::Backup => status,

@@ -99,8 +99,8 @@ fn a_failed_request_takes_the_first_way_behind_it_that_fits() {
             &Ready { backup: None, ..all(LITERAL) },
             way(Way::Stale),
         ),
-        ("servers alone", Servers, Unsent(503), GET, &all(&[Way::Servers]), Error(503)),
-        ("servers alone, 503", Servers, Status(503), GET, &all(&[Way::Servers]), Deliver),
+        ("servers alone", Servers, Unsent(503), GET, &all(&[Servers]), Error(503)),
+        ("servers alone, 503", Servers, Status(503), GET, &all(&[Servers]), Deliver),
         // parents
         ("another parent", Parents, Unsent(503), GET, &more, Again),
         ("the last parent refuses", Parents, Unsent(503), POST, &all(DEFAULT), way(Servers)),

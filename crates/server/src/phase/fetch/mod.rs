@@ -1,25 +1,37 @@
 //! The fourth phase: which server is asked, with what, and what its answer means.
 
+mod collapsed;
+mod plan;
 mod request;
 mod servers;
 
+pub(crate) use collapsed::Collapsed;
+pub(crate) use plan::{Onward, is_plain, stale_is_behind};
 pub(crate) use request::prepare;
-pub(crate) use servers::{broke_off, next_peer, no_connection};
+pub(crate) use servers::{broke_off, connected, next_peer, no_connection};
 
 use http::StatusCode;
+use leeward_origin::Failure;
+use leeward_rules::decide::Way;
+use leeward_rules::decide::plan::Next;
 use leeward_telemetry::{AttemptResult, Reason};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::failover;
 use crate::context::Context;
+use crate::proxy::Leeward;
 
 /// Looks at an origin's response head, before anything of it is stored or sent.
 ///
 /// # Errors
 /// The status, when the request goes on elsewhere instead.
-pub(crate) fn judge(session: &Session, response: &mut ResponseHeader, ctx: &mut Context) -> pingora::Result<()> {
+pub(crate) fn judge(
+    edge: &Leeward,
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+) -> pingora::Result<()> {
     if response.status.is_informational() {
         return Ok(());
     }
@@ -29,13 +41,32 @@ pub(crate) fn judge(session: &Session, response: &mut ResponseHeader, ctx: &mut 
     if response.status == StatusCode::NOT_MODIFIED && session.cache.enabled() {
         ctx.lookup.not_modified = Some(Box::new(response.clone()));
     }
-    if failover::applies(session.req_header(), ctx, status).is_some() {
-        servers::finish(ctx, AttemptResult::Status, Some(Reason::Status), Some(status));
-        // not retried: what follows is decided where nothing was sent yet, in failover
-        return Err(Error::explain(ErrorType::HTTPStatus(status), "site-failover").into_up());
+    if status >= 400 && session.response_written().is_none() {
+        let again = plan::decide(edge, session, ctx, &answered(status));
+        let next = ctx.fetch.onward.map(|onward| onward.next);
+        if again || next == Some(Next::Way(Way::SiteFailover)) {
+            servers::finish(ctx, AttemptResult::Status, Some(Reason::Status), Some(status));
+            let mut error = Error::explain(ErrorType::HTTPStatus(status), "another way is taken").into_up();
+            error.set_retry(again);
+            return Err(error);
+        }
     }
     servers::finish(ctx, AttemptResult::Ok, None, Some(status));
     Ok(())
+}
+
+fn answered(status: u16) -> Failure {
+    Failure { reason: Reason::Status, status, result: AttemptResult::Status }
+}
+
+/// Whether a stale copy is the next way on from an error: an origin's 5xx whose head just came, or the failure that was
+/// the last.
+pub(crate) fn stale_is_next(edge: &Leeward, session: &Session, ctx: &mut Context, error: &Error) -> Option<Onward> {
+    if let (ErrorType::HTTPStatus(status), true) = (error.etype(), ctx.fetch.current.is_some()) {
+        let failed = leeward_rules::decide::plan::Failed::Status(*status);
+        ctx.fetch.onward = Some(plan::ask(edge, session, ctx, failed, Reason::Status));
+    }
+    ctx.fetch.onward.filter(|onward| onward.next == Next::Way(Way::Stale))
 }
 
 /// An origin's error that a stale copy stands in for: the framework asks no further hook about it.

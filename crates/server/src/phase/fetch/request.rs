@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, Uri};
-use leeward_rules::decide::{self, HostHeader};
+use leeward_rules::decide::{self, HostHeader, Way};
 use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
@@ -57,9 +57,13 @@ fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
     text.parse().map_err(|_| Error::explain(ErrorType::InternalError, "the path for the origin is no path"))
 }
 
-/// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's.
+/// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's. A backup
+/// origin has its own.
 pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
     let own = || route.normal_authority(ctx.client.scheme);
+    if let Some(walk) = ctx.fetch.walk.as_ref().filter(|walk| walk.way == Way::Backup) {
+        return walk.origin.host_header.clone().unwrap_or_else(own);
+    }
     match route.chosen_origin() {
         Some((_, Some(choice))) => match choice.host_header {
             HostHeader::Property => own(),

@@ -1,106 +1,227 @@
-//! From attempt to attempt: the next server, and what a failed attempt leaves behind.
+//! From attempt to attempt: the next server on the way under way, the next way, and what a failed attempt leaves behind.
 
 use std::time::{Instant, SystemTime};
 
-use leeward_origin::attempts::{Attempts, Exhausted, Step};
-use leeward_origin::{Failure, failure};
+use leeward_config::ready::OriginServer;
+use leeward_origin::resolve::{Known, ResolveError};
+use leeward_origin::walk::Step;
+use leeward_origin::{Failure, Walk, failure, health};
 use leeward_rules::Scheme;
-use leeward_telemetry::access_log::Attempt;
-use leeward_telemetry::{AttemptResult, FailoverTo, Reason};
+use leeward_rules::decide::Way;
+use leeward_rules::decide::plan::{Failed, Next};
+use leeward_telemetry::access_log::{Attempt, bounded};
+use leeward_telemetry::{AttemptResult, Reason};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 
+use super::plan;
 use super::request::host_for;
-use crate::context::{Context, Current, Route};
+use crate::context::{Context, Current};
+use crate::phase::failover;
 use crate::proxy::Leeward;
 
-/// The peer of the next attempt. Names are resolved here; a name without an address is a failed attempt like any other.
+/// The peer of the next attempt. A name without an address is a failed attempt like any other.
 ///
 /// # Errors
-/// The last attempt's failure when no server is left.
-pub(crate) async fn next_peer(edge: &Leeward, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
-    if ctx.fetch.plan.is_none() {
-        ctx.fetch.plan = Some(plan(edge, ctx)?);
+/// When no attempt is left, or the answer was given in another way: `Fetch::onward` says which.
+pub(crate) async fn next_peer(
+    edge: &Leeward,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> pingora::Result<Box<HttpPeer>> {
+    if ctx.fetch.walk.is_none() {
+        ctx.fetch.walk = Some(begin(edge, ctx)?);
+        if learn(edge, session, ctx) {
+            go(edge, session, ctx).await?;
+        }
+    } else {
+        go(edge, session, ctx).await?;
     }
-    let host = ctx.route.as_ref().map(|route| host_for(route, ctx)).unwrap_or_default();
     loop {
         let now = Instant::now();
-        let Some(plan) = ctx.fetch.plan.as_mut() else {
-            return Err(Error::explain(ErrorType::InternalError, "an attempt without a plan"));
-        };
-        match plan.next(now) {
-            Ok(Step::Connect(target)) => {
-                let peer = edge.connector.peer(&plan.origin, &target, &host, plan.left(now));
-                ctx.fetch.current = Some(Current { target, started: now });
-                ctx.fetch.asked_at = Some(SystemTime::now());
-                return Ok(Box::new(peer));
+        let failure = match step(edge, ctx, now)? {
+            Step::Connect(target) => return Ok(Box::new(peer(edge, ctx, Current { target, started: now }))),
+            Step::Resolve(server) => {
+                resolve(edge, ctx, &server, now).await;
+                continue;
             }
-            Ok(Step::Resolve(server)) => {
-                let wait = plan.origin.timeouts.connect.min(plan.left(now));
-                match edge.resolver.addresses(&server.host, wait).await {
-                    Ok(addresses) => plan.resolved(&server, &addresses),
-                    Err(error) => {
-                        unresolved(ctx, &server, &error, now);
-                        goes_on(edge, ctx, Reason::Dns);
-                    }
+            Step::Unresolved(server, error) => unresolved(ctx, &server, &error, now),
+            Step::Down => {
+                let unavailable = last(ctx).unwrap_or(UNAVAILABLE);
+                let without = plan::ask(edge, session, ctx, Failed::Unsent(unavailable.status), unavailable.reason);
+                if let (Next::Error(_), Some(walk)) = (without.next, &mut ctx.fetch.walk) {
+                    // nothing else can answer: what is known not to answer is tried all the same
+                    walk.force();
+                    continue;
                 }
+                unavailable
             }
-            Err(Exhausted::Servers) => return Err(Error::explain(last_failure(ctx), "no server is left").into_up()),
-            Err(Exhausted::Deadline) => {
-                return Err(Error::explain(failure::DEADLINE, "the time for all attempts is over").into_up());
+            Step::Over => last(ctx).unwrap_or(UNAVAILABLE),
+            Step::Deadline => DEADLINE,
+        };
+        plan::decide(edge, session, ctx, &failure);
+        go(edge, session, ctx).await?;
+    }
+}
+
+/// Every server is known not to answer.
+const UNAVAILABLE: Failure = Failure { reason: Reason::Unavailable, status: 503, result: AttemptResult::Connect };
+/// The time for all attempts is over.
+const DEADLINE: Failure = Failure { reason: Reason::Deadline, status: 504, result: AttemptResult::Timeout };
+
+fn begin(edge: &Leeward, ctx: &Context) -> pingora::Result<Walk> {
+    let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
+    let leg = plan::servers(ctx).ok_or_else(none)?;
+    let known = known(edge, &leg.origin);
+    let mut walk = Walk::begin(leg.clone(), is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
+    if let Some(alternate) = &ctx.alternate {
+        walk.ends_by(alternate.deadline);
+    }
+    Ok(walk)
+}
+
+fn known<'e>(edge: &'e Leeward, origin: &'e leeward_config::ready::Origin) -> impl Fn(&OriginServer) -> Known + 'e {
+    |server| edge.resolver.known(&server.host, origin.ip_version)
+}
+
+fn is_https(ctx: &Context) -> bool {
+    ctx.client.scheme == Scheme::Https
+}
+
+/// Takes over the failure of the request that this one waited for, if it did.
+fn learn(edge: &Leeward, session: &Session, ctx: &mut Context) -> bool {
+    let waited = session.cache.lock_duration().filter(|_| ctx.lookup.eligible);
+    let Some(outcome) = waited.and_then(|waited| edge.collapsed.recall(ctx, waited)) else { return false };
+    ctx.lookup.collapsed = true;
+    ctx.fetch.shared_failure = true;
+    ctx.fetch.given_up = outcome.given_up;
+    ctx.fetch.asked_backup = outcome.at_backup;
+    if let (true, Some(walk)) = (outcome.at_backup, &mut ctx.fetch.walk) {
+        walk.way = Way::Backup;
+    }
+    ctx.error = Some("the request for the same object that this one waited for failed".to_owned());
+    let failure = match outcome.failed {
+        Failed::Unsent(status) => Failure { reason: outcome.reason, status, result: AttemptResult::Connect },
+        Failed::Unanswered(status) => Failure { reason: outcome.reason, status, result: AttemptResult::Timeout },
+        Failed::Status(status) => Failure { reason: outcome.reason, status, result: AttemptResult::Status },
+    };
+    plan::decide(edge, session, ctx, &failure);
+    true
+}
+
+/// Carries out where the last failure leads.
+///
+/// # Errors
+/// When that is no attempt: the error under which the framework asks for a stale copy, then `failover::resolve`.
+async fn go(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
+    loop {
+        let Some(onward) = ctx.fetch.onward else { return Err(given_up(ctx)) };
+        let leg = match onward.next {
+            Next::Again => return Ok(()),
+            Next::Way(Way::Servers) => plan::servers(ctx),
+            Next::Way(Way::Backup) => {
+                let leg = plan::backup_leg(ctx);
+                ctx.fetch.asked_backup = true;
+                leg
+            }
+            Next::Way(Way::SiteFailover) if onward.attempts(plan::alternate_is_next(ctx)) => {
+                if failover::alternate(edge, session, ctx, onward).await {
+                    return Err(Error::explain(ErrorType::InternalError, "answered by the alternate site"));
+                }
+                None
+            }
+            _ => return Err(given_up(ctx)),
+        };
+        let https = is_https(ctx);
+        let Some(walk) = &mut ctx.fetch.walk else { return Err(given_up(ctx)) };
+        match leg {
+            Some(leg) => {
+                let known = known(edge, &leg.origin);
+                if walk.enter(leg.clone(), https, &edge.turns, &known, Instant::now()) {
+                    return Ok(());
+                }
+                // a backup without a server for the client's scheme cannot be connected to
+                walk.way = leg.way;
+                plan::decide(edge, session, ctx, &UNAVAILABLE);
+            }
+            None => {
+                walk.way = Way::SiteFailover;
+                plan::decide(edge, session, ctx, &UNAVAILABLE);
             }
         }
     }
 }
 
-fn plan(edge: &Leeward, ctx: &Context) -> pingora::Result<Attempts> {
-    let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
-    let (origin, _) = ctx.route.as_ref().and_then(Route::chosen_origin).ok_or_else(none)?;
-    let https = ctx.client.scheme == Scheme::Https;
-    let mut plan = Attempts::plan(origin, https, &edge.turns, Instant::now()).ok_or_else(none)?;
-    if let Some(alternate) = &ctx.alternate {
-        plan.deadline = plan.deadline.min(alternate.deadline);
-    }
-    Ok(plan)
+fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step> {
+    let Some(walk) = ctx.fetch.walk.as_mut() else {
+        return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));
+    };
+    let origin = std::sync::Arc::clone(&walk.origin);
+    Ok(walk.step(&|_, address| edge.health.admit(&origin, address, now), now))
 }
 
-fn last_failure(ctx: &Context) -> ErrorType {
-    match ctx.fetch.made.last().and_then(|attempt| attempt.reason) {
-        Some(Reason::Dns) => failure::DNS,
-        Some(Reason::ConnectRefused) => ErrorType::ConnectRefused,
-        Some(Reason::ConnectTimeout) => ErrorType::ConnectTimedout,
-        _ => ErrorType::ConnectError,
-    }
+fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> HttpPeer {
+    let host = ctx.route.as_ref().map(|route| host_for(route, ctx)).unwrap_or_default();
+    let peer = match &ctx.fetch.walk {
+        Some(walk) => {
+            let left = walk.left(current.started);
+            edge.connector.peer(&walk.origin, &walk.timeouts, &current.target, &host, left)
+        }
+        None => HttpPeer::new(current.target.address, false, String::new()),
+    };
+    ctx.fetch.current = Some(current);
+    ctx.fetch.asked_at = Some(SystemTime::now());
+    peer
 }
 
-fn unresolved(
-    ctx: &mut Context,
-    server: &leeward_config::ready::OriginServer,
-    error: &leeward_origin::resolve::ResolveError,
-    started: Instant,
-) {
-    log::warn!("{error}");
-    let origin = ctx.fetch.plan.as_ref().map(|plan| plan.origin.name.clone()).unwrap_or_default();
+/// Waits for the first answer about a name that nobody asked for before. Part of connecting, so it takes no longer than that.
+async fn resolve(edge: &Leeward, ctx: &mut Context, server: &OriginServer, now: Instant) {
+    let Some(walk) = ctx.fetch.walk.as_mut() else { return };
+    let wait = walk.timeouts.connect.min(walk.left(now));
+    let known = match edge.resolver.first(&server.host, walk.origin.ip_version, wait).await {
+        Ok(addresses) => Known::Addresses(addresses),
+        Err(error) => Known::Failed(error),
+    };
+    walk.resolved(server, known);
+}
+
+fn unresolved(ctx: &mut Context, server: &OriginServer, error: &ResolveError, started: Instant) -> Failure {
+    let failure = Failure { reason: Reason::Dns, status: 503, result: AttemptResult::Connect };
     let attempt = Attempt {
-        origin,
+        origin: origin_name(ctx),
         server: server.to_string(),
         address: None,
-        result: AttemptResult::Connect,
-        reason: Some(Reason::Dns),
+        result: failure.result,
+        reason: Some(failure.reason),
         status: None,
         seconds: started.elapsed().as_secs_f64(),
     };
     ctx.error = Some(error.to_string());
+    ctx.fetch.last = Some(failure);
     ctx.record(attempt);
+    failure
+}
+
+fn origin_name(ctx: &Context) -> String {
+    ctx.fetch.walk.as_ref().map(|walk| walk.origin.name.clone()).unwrap_or_default()
+}
+
+fn last(ctx: &Context) -> Option<Failure> {
+    ctx.fetch.last
+}
+
+/// The error of a request that no attempt is left for: what failed last.
+fn given_up(ctx: &Context) -> Box<Error> {
+    let reason = ctx.fetch.onward.map(|onward| onward.reason).or(last(ctx).map(|failure| failure.reason));
+    Error::explain(failure::type_of(reason.unwrap_or(Reason::Unavailable)), "no server is left").into_up()
 }
 
 /// Ends the attempt under way, if there is one.
 pub(super) fn finish(ctx: &mut Context, result: AttemptResult, reason: Option<Reason>, status: Option<u16>) {
     let Some(Current { target, started }) = ctx.fetch.current.take() else { return };
-    let origin = ctx.fetch.plan.as_ref().map(|plan| plan.origin.name.clone()).unwrap_or_default();
     ctx.record(Attempt {
-        origin,
+        origin: origin_name(ctx),
         server: target.server.to_string(),
         address: Some(target.address),
         result,
@@ -110,44 +231,66 @@ pub(super) fn finish(ctx: &mut Context, result: AttemptResult, reason: Option<Re
     });
 }
 
-/// A connection did not come about. The same request goes to the next server, whatever its method: nothing was sent.
-pub(crate) fn no_connection(edge: &Leeward, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+/// A connection is there: the server is available, whatever it answers.
+pub(crate) fn connected(edge: &Leeward, ctx: &Context) {
+    if let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current) {
+        edge.health.reached(&walk.origin, current.target.address, Instant::now());
+    }
+}
+
+/// A connection did not come about. The same request goes on whatever its method: nothing was sent.
+pub(crate) fn no_connection(edge: &Leeward, session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
     let failure = Failure::of(&error);
+    if let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current)
+        && let Some(reason) = health::counts(&error.etype)
+    {
+        let Current { target, started } = current;
+        edge.health.unreachable(&walk.origin, &target.server, target.address, reason, *started, Instant::now());
+    }
     finish(ctx, failure.result, Some(failure.reason), None);
-    ctx.error = Some(leeward_telemetry::access_log::bounded(&error.to_string()).to_owned());
-    error.set_retry(goes_on(edge, ctx, failure.reason));
+    ctx.error = Some(bounded(&error.to_string()).to_owned());
+    ctx.fetch.last = Some(failure);
+    error.set_retry(plan::decide(edge, session, ctx, &failure));
     error
 }
 
-/// Whether another server or address is left after a failed attempt; counted, since the request goes there then.
-fn goes_on(edge: &Leeward, ctx: &Context, reason: Reason) -> bool {
-    let more = ctx.fetch.plan.as_ref().is_some_and(|plan| plan.more(Instant::now()));
-    if let (true, Some(route)) = (more, &ctx.route) {
-        edge.metrics.failover(route.label.as_str(), FailoverTo::Server, reason);
-    }
-    more
-}
-
-/// An attempt failed after the connection was there. Repeated only on a fresh connection to the same server, when a kept
-/// connection turned out to be closed, and only when the request may be repeated.
-pub(crate) fn broke_off(session: &Session, ctx: &mut Context, mut error: Box<Error>, reused: bool) -> Box<Error> {
+/// An attempt failed after the connection was there. A kept connection that turned out to be closed says nothing about the
+/// server: the same one is asked once more. Everything else is for the plan.
+pub(crate) fn broke_off(
+    edge: &Leeward,
+    session: &Session,
+    ctx: &mut Context,
+    mut error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
     let failure = Failure::of(&error);
+    let judged = failure.result == AttemptResult::Status;
+    if judged {
+        // `judge` decided, and said whether another attempt is made
+        ctx.body_seen = 0;
+        return error;
+    }
     let request = session.req_header();
     let repeatable = request.method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-    if repeatable && !matches!(error.etype(), ErrorType::HTTPStatus(_)) {
+    if repeatable {
         error.retry.decide_reuse(reused);
     } else {
         error.set_retry(false);
     }
-    if error.retry()
-        && let (Some(plan), Some(current)) = (ctx.fetch.plan.as_mut(), ctx.fetch.current.as_ref())
-    {
-        plan.again(current.target.address);
+    let again = error.retry() && ctx.fetch.current.is_some();
+    if let (true, Some(walk), Some(current)) = (again, ctx.fetch.walk.as_mut(), ctx.fetch.current.as_ref()) {
+        walk.again(current.target.address);
+        ctx.fetch.onward = Some(plan::Onward { next: Next::Again, status: failure.status, reason: failure.reason });
     }
-    if !error.retry() || ctx.fetch.current.is_some() {
-        ctx.error = Some(leeward_telemetry::access_log::bounded(&error.to_string()).to_owned());
+    if ctx.fetch.current.is_some() {
+        ctx.error = Some(bounded(&error.to_string()).to_owned());
     }
     finish(ctx, failure.result, Some(failure.reason), None);
     ctx.body_seen = 0;
+    ctx.fetch.last = Some(failure);
+    if !again {
+        let nothing_sent = session.response_written().is_none();
+        error.set_retry(nothing_sent && plan::decide(edge, session, ctx, &failure));
+    }
     error
 }
