@@ -43,6 +43,8 @@ pub enum Admission {
     Excluded {
         /// When the next trial is due; while one is under way, when its lease ends.
         until: Instant,
+        /// The last failure.
+        reason: Reason,
     },
 }
 
@@ -151,7 +153,8 @@ impl Machine {
             State::Trial { lease, pause, by, .. } => (lease, pause, by),
         };
         if now < over {
-            return Admission::Excluded { until: over };
+            let reason = self.last.map_or(Reason::Unavailable, |last| last.reason);
+            return Admission::Excluded { until: over, reason };
         }
         self.state = State::Trial { began: now, lease: now + lease, pause, by };
         Admission::Trial

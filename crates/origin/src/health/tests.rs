@@ -163,7 +163,7 @@ fn an_address_is_left_alone_tried_once_and_left_alone_for_longer_until_it_answer
             let asked = |at: f64| match clocked.ask(at) {
                 Admission::Open => Open(at),
                 Admission::Trial => Trial(at),
-                Admission::Excluded { until } => {
+                Admission::Excluded { until, .. } => {
                     assert_eq!(clocked.next(), Some(clocked.seconds(until)), "{what}: both say when");
                     Excluded(at, clocked.seconds(until))
                 }

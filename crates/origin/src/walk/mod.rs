@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use leeward_config::ready::{Balance, Origin, OriginServer, Servers, Timeouts};
 use leeward_rules::decide::Way;
+use leeward_telemetry::Reason;
 
 use crate::health::Admission;
 use crate::resolve::{Known, ResolveError};
@@ -68,9 +69,20 @@ pub struct Walk {
     made: usize,
     /// Further tries at the first candidate when no other is left.
     extra: u8,
-    /// Whether servers are tried that are known not to answer.
-    forced: bool,
+    /// Which servers are tried although they are known not to answer.
+    forced: Forced,
     others_behind: bool,
+}
+
+/// Which servers are tried although they are known not to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forced {
+    /// None.
+    None,
+    /// Those whose last word was a refusal: asking them costs a round trip and no waiting.
+    Refusing,
+    /// All.
+    All,
 }
 
 /// How a way is walked.
@@ -98,7 +110,10 @@ pub enum Step {
     /// This server has no address: a failed attempt.
     Unresolved(OriginServer, ResolveError),
     /// Every server that is left is known not to answer. [`Walk::force`] tries them all the same.
-    Down,
+    Down {
+        /// Some of them refuse connections: that is known again in no time.
+        refusing: bool,
+    },
     /// Every server was tried, or as many as allowed.
     Over,
     /// The time for all attempts together is over.
@@ -126,7 +141,7 @@ impl Walk {
             candidates: Vec::new(),
             made: 0,
             extra: 0,
-            forced: false,
+            forced: Forced::None,
             others_behind: false,
         };
         walk.enter(leg, https, turns, known, now).then_some(walk)
@@ -158,7 +173,7 @@ impl Walk {
         self.timeouts = leg.timeouts;
         self.extra = leg.extra;
         self.others_behind = leg.others_behind;
-        self.forced = false;
+        self.forced = Forced::None;
         true
     }
 
@@ -205,7 +220,8 @@ impl Walk {
         if now >= self.way_ends || self.made >= self.most() {
             return Step::Over;
         }
-        let mut soonest: Option<(usize, Instant)> = None;
+        let mut refusing = false;
+        let (mut soonest, mut left): (Option<(usize, Instant)>, bool) = (None, false);
         for (i, candidate) in self.candidates.iter_mut().enumerate().filter(|(_, candidate)| !candidate.tried) {
             match &candidate.at {
                 At::Unknown => return Step::Resolve(candidate.server.clone()),
@@ -215,16 +231,21 @@ impl Walk {
                 }
                 At::Address(address) => match admit(&candidate.server, *address) {
                     Admission::Open | Admission::Trial => return self.connect(i),
-                    Admission::Excluded { until } if soonest.is_none_or(|(_, other)| until < other) => {
-                        soonest = Some((i, until));
+                    Admission::Excluded { until, reason } => {
+                        let refuses = reason == Reason::ConnectRefused;
+                        refusing |= refuses;
+                        left = true;
+                        let may = if refuses { Forced::Refusing } else { Forced::All };
+                        if self.forced >= may && soonest.is_none_or(|(_, other)| until < other) {
+                            soonest = Some((i, until));
+                        }
                     }
-                    Admission::Excluded { .. } => {}
                 },
             }
         }
         match soonest {
-            Some((i, _)) if self.forced => self.connect(i),
-            Some(_) => Step::Down,
+            Some((i, _)) => self.connect(i),
+            None if left => Step::Down { refusing },
             None if self.extra > 0 => {
                 self.extra -= 1;
                 let first = self.candidates.iter().position(|candidate| matches!(candidate.at, At::Address(_)));
@@ -249,7 +270,7 @@ impl Walk {
         let left = |candidate: &Candidate| {
             !candidate.tried
                 && match &candidate.at {
-                    At::Address(address) => self.forced || open(&candidate.server, *address),
+                    At::Address(address) => self.forced == Forced::All || open(&candidate.server, *address),
                     At::Unknown => true,
                     At::Nowhere(_) => false,
                 }
@@ -265,8 +286,8 @@ impl Walk {
     }
 
     /// Tries servers that are known not to answer: there is no other way.
-    pub const fn force(&mut self) {
-        self.forced = true;
+    pub const fn force(&mut self, which: Forced) {
+        self.forced = which;
     }
 
     /// Tries the same server once more: a kept connection to it turned out to be closed.

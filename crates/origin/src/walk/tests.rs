@@ -42,14 +42,19 @@ fn known(server: &OriginServer) -> Known {
     Known::Addresses(addresses.into())
 }
 
-/// Walks to the end and says what was tried. `until` is the end of an exclusion by address, in seconds.
+/// Walks to the end and says what was tried. `until` is the end of an exclusion by address, in seconds; odd ones are for
+/// refusals, even ones for timeouts.
 fn trace(walk: &mut Walk, until: &[(&str, u64)], now: Instant) -> Vec<String> {
     let until: HashMap<SocketAddr, Instant> = until
         .iter()
         .map(|(ip, seconds)| (SocketAddr::new(ip.parse().unwrap(), 80), now + Duration::from_secs(*seconds)))
         .collect();
     let admit = |_: &OriginServer, address: SocketAddr| match until.get(&address) {
-        Some(until) => Admission::Excluded { until: *until },
+        Some(until) => {
+            let refuses = until.duration_since(now).as_secs() % 2 == 1;
+            let reason = if refuses { Reason::ConnectRefused } else { Reason::ConnectTimeout };
+            Admission::Excluded { until: *until, reason }
+        }
         None => Admission::Open,
     };
     let mut seen = Vec::new();
@@ -95,13 +100,20 @@ fn every_address_of_every_server_is_tried_in_order() {
 fn a_server_known_not_to_answer_is_left_out_until_nothing_else_helps() {
     let now = Instant::now();
     let walk = |hosts: &[&str]| begin(leg(&origin(hosts, Balance::PrimaryFailover)), now);
-    let until = [("192.0.2.1", 9), ("192.0.2.2", 3)];
-    assert_eq!(trace(&mut walk(&["a", "b", "c"]), &until, now), ["c@192.0.2.3", "Down"]);
-    assert_eq!(trace(&mut walk(&["a", "b"]), &until, now), ["Down"]);
-    // then the one first that is due first
-    let mut forced = walk(&["a", "b"]);
-    forced.force();
-    assert_eq!(trace(&mut forced, &until, now), ["b@192.0.2.2", "a@192.0.2.1", "Over"]);
+    let until = [("192.0.2.1", 9), ("192.0.2.2", 4), ("192.0.2.4", 3)];
+    let table: &[(&[&str], Forced, &[&str])] = &[
+        (&["a", "b", "c"], Forced::None, &["c@192.0.2.3", "Down { refusing: true }"]),
+        (&["a", "b"], Forced::None, &["Down { refusing: true }"]),
+        (&["b"], Forced::None, &["Down { refusing: false }"]),
+        // then those first that are due first; a refusal costs no waiting
+        (&["a", "b", "d"], Forced::Refusing, &["d@192.0.2.4", "a@192.0.2.1", "Down { refusing: false }"]),
+        (&["a", "b", "d"], Forced::All, &["d@192.0.2.4", "b@192.0.2.2", "a@192.0.2.1", "Over"]),
+    ];
+    for (hosts, forced, want) in table {
+        let mut walk = walk(hosts);
+        walk.force(*forced);
+        assert_eq!(trace(&mut walk, &until, now), *want, "{hosts:?} {forced:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::OriginServer;
 use leeward_origin::resolve::{Known, ResolveError};
-use leeward_origin::walk::Step;
+use leeward_origin::walk::{Forced, Step};
 use leeward_origin::{Failure, Walk, failure, health};
 use leeward_rules::Scheme;
 use leeward_rules::decide::Way;
@@ -47,12 +47,11 @@ pub(crate) async fn next_peer(
                 continue;
             }
             Step::Unresolved(server, error) => unresolved(ctx, &server, &error, now),
-            Step::Down => {
+            Step::Down { refusing } => {
                 let unavailable = last(ctx).unwrap_or(UNAVAILABLE);
-                let without = plan::ask(edge, session, ctx, Failed::Unsent(unavailable.status), unavailable.reason);
-                if let (Next::Error(_), Some(walk)) = (without.next, &mut ctx.fetch.walk) {
-                    // nothing else can answer: what is known not to answer is tried all the same
-                    walk.force();
+                let forced = how_far(edge, session, ctx, unavailable, refusing);
+                if let (Forced::Refusing | Forced::All, Some(walk)) = (forced, &mut ctx.fetch.walk) {
+                    walk.force(forced);
                     continue;
                 }
                 unavailable
@@ -62,6 +61,17 @@ pub(crate) async fn next_peer(
         };
         plan::decide(edge, session, ctx, &failure);
         go(edge, session, ctx).await?;
+    }
+}
+
+/// Which servers are tried although they are known not to answer. With a backup origin none. Where only another site or a
+/// stale copy is left, those that refuse connections: it costs no waiting, and the origin's return is seen at once. Where
+/// nothing is left, all.
+fn how_far(edge: &Leeward, session: &Session, ctx: &Context, failure: Failure, refusing: bool) -> Forced {
+    match plan::ask(edge, session, ctx, Failed::Unsent(failure.status), failure.reason).next {
+        Next::Error(_) => Forced::All,
+        Next::Way(Way::SiteFailover | Way::Stale) if refusing => Forced::Refusing,
+        _ => Forced::None,
     }
 }
 
