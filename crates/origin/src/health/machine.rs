@@ -100,6 +100,17 @@ pub enum Condition {
     },
 }
 
+/// What active checks of an address found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// Why the last one failed; absent when it did not.
+    pub failed: Option<Reason>,
+    /// When the last one ended.
+    pub at: Instant,
+    /// Failures one after another, up to the last.
+    pub failures: u32,
+}
+
 /// A change that people want to read about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -116,11 +127,12 @@ pub(super) struct Machine {
     /// When the first of them was.
     down_since: Option<Instant>,
     last: Option<LastError>,
+    checked: Option<Checked>,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { state: State::Available { since: None }, failures: 0, down_since: None, last: None }
+        Self { state: State::Available { since: None }, failures: 0, down_since: None, last: None, checked: None }
     }
 }
 
@@ -137,12 +149,34 @@ impl Machine {
         }
     }
 
+    /// When someone is admitted again; `later` as in [`Machine::ask`].
+    pub(super) fn next_trial(&self, later: Duration) -> Option<Instant> {
+        match self.state {
+            State::Available { .. } => None,
+            State::Excluded { until, .. } => Some(until + later),
+            State::Trial { lease, .. } => Some(lease),
+        }
+    }
+
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
     pub(super) fn last(&self) -> Option<LastError> {
         self.last
+    }
+
+    pub(super) fn checked(&self) -> Option<Checked> {
+        self.checked
+    }
+
+    /// Notes what an active check found. Returns whether that is enough for a failure: `enough` of them one after another,
+    /// or one of what is no longer available.
+    pub(super) fn note_check(&mut self, failed: Option<Reason>, enough: u32, now: Instant) -> bool {
+        let before = self.checked.map_or(0, |checked| checked.failures);
+        let failures = if failed.is_some() { before.saturating_add(1) } else { 0 };
+        self.checked = Some(Checked { failed, at: now, failures });
+        failed.is_some() && (failures >= enough || !self.is_available())
     }
 
     /// Asks for admission. `later` is how long an active check has the trial for itself; `lease` how long a trial may take.
@@ -174,7 +208,8 @@ impl Machine {
         Some(Change::Back { down })
     }
 
-    /// An attempt failed. `reached` is when a connection last came about; `chance` is between 0 and 1.
+    /// An attempt failed. `reached` is when a connection last came about, which says nothing to a check that asks for more;
+    /// `chance` is between 0 and 1.
     pub(super) fn failed(
         &mut self,
         failed: Failed,
@@ -185,7 +220,9 @@ impl Machine {
         self.last = Some(LastError { reason: failed.reason, at: failed.now });
         let old = |changed: Option<Instant>| changed.is_some_and(|changed| failed.began < changed);
         let pause = match self.state {
-            State::Available { since } if !old(since) && !old(reached) => back_off.first.min(back_off.max),
+            State::Available { since } if !old(since) && (failed.by == Finder::Check || !old(reached)) => {
+                back_off.first.min(back_off.max)
+            }
             State::Trial { began, pause, .. } if !old(Some(began)) => longer(pause, back_off),
             // the check's own failure is the trial that no client has to make
             State::Excluded { until, pause, .. } if failed.by == Finder::Check && failed.began >= until => {

@@ -6,7 +6,10 @@
 //!
 //! State is kept per origin and address, not per name: one of several addresses of a name can be down. It survives reloads.
 
+mod check;
 mod machine;
+mod overview;
+mod probe;
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +26,21 @@ use leeward_config::ready::{Origin, OriginServer, Snapshot};
 use leeward_telemetry::Reason;
 use pingora::ErrorType;
 
-pub use machine::{Admission, Condition, Finder, LastError};
+pub use check::Checks;
+pub use machine::{Admission, Checked, Condition, Finder, LastError};
 use machine::{Change, Failed, Machine};
+pub use overview::{AddressState, ServerState, overview};
+pub use probe::{Probe, Verdict, validate};
 
 /// Addresses whose state is kept. Names that keep changing their addresses leave some behind until the next reload.
 const REMEMBERED: usize = 20_000;
 /// What a trial may take besides its connection.
 const LEASE: Duration = Duration::from_secs(1);
+
+/// A connection that is not there after this time counts, if its timeout is no shorter.
+const TELLING: Duration = Duration::from_millis(250);
+/// How late an active check may begin after an exclusion is over.
+const LATE: Duration = Duration::from_secs(1);
 
 type Key = (u64, SocketAddr);
 
@@ -115,16 +126,25 @@ impl Health {
         entry.moves(|machine| machine.ask(now, yields(origin), lease(origin)))
     }
 
-    /// A connection came about: resets everything. Also one whose TLS handshake failed after it, and, for a trial, one that
-    /// was kept from before. (Outside a trial a kept connection says nothing about whether new ones are taken.)
+    /// A connection came about: resets everything. Also one whose TLS handshake failed after it.
     pub fn reached(&self, origin: &Origin, address: SocketAddr, now: Instant) {
+        let Some(entry) = self.entry(origin, address) else { return };
+        let since = now.saturating_duration_since(self.epoch);
+        entry.reached.fetch_max(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1) + 1, Ordering::AcqRel);
+        self.connected(origin, address, Finder::Request, now);
+    }
+
+    /// A connection that was kept from before is used: a trial on it succeeded. Otherwise it says nothing about whether the
+    /// server takes new ones.
+    pub fn kept(&self, origin: &Origin, address: SocketAddr, now: Instant) {
         self.connected(origin, address, Finder::Request, now);
     }
 
     /// A connection did not come about: refused, timed out, or no route ([`counts`]); any other reason changes nothing.
     /// `began` is when the attempt began, no earlier than its [`Health::admit`].
     ///
-    /// A timeout that the request's deadline cut short says nothing about the server, and changes nothing either.
+    /// A timeout that the request's deadline cut short to next to nothing says nothing about the server, and changes nothing
+    /// either.
     pub fn unreachable(
         &self,
         origin: &Origin,
@@ -137,7 +157,7 @@ impl Health {
         let waited = now.saturating_duration_since(began);
         let counts = match reason {
             // timers are coarse: a tenth is tolerated
-            Reason::ConnectTimeout => waited >= origin.timeouts.connect.mul_f64(0.9),
+            Reason::ConnectTimeout => waited >= TELLING.min(origin.timeouts.connect.mul_f64(0.9)),
             Reason::ConnectRefused | Reason::ConnectError => true,
             _ => false,
         };
@@ -146,15 +166,34 @@ impl Health {
         }
     }
 
+    /// An active check that began at `began` ended: with the reason when it failed. As many failures one after another as
+    /// `health_check` says exclude the address, one success brings it back.
+    pub fn checked(
+        &self,
+        origin: &Origin,
+        server: &OriginServer,
+        address: SocketAddr,
+        result: Result<(), Reason>,
+        began: Instant,
+        now: Instant,
+    ) {
+        let Some(entry) = self.entry(origin, address) else { return };
+        let enough = origin.health_check.as_ref().map_or(1, |check| check.failures);
+        let failure = entry.moves(|machine| machine.note_check(result.err(), enough, now));
+        match result {
+            Ok(()) => self.connected(origin, address, Finder::Check, now),
+            Err(reason) if failure => {
+                self.failed(origin, server, address, Failed { reason, by: Finder::Check, began, now });
+            }
+            Err(_) => {}
+        }
+    }
+
     /// When the next trial is due, or the lease of the one under way ends; absent while the address is available.
     #[must_use]
     pub fn next_trial(&self, origin: &Origin, address: SocketAddr) -> Option<Instant> {
         let entry = self.find(origin, address).filter(|entry| !entry.open.load(Ordering::Acquire))?;
-        match entry.moves(|machine| machine.condition()) {
-            Condition::Available => None,
-            Condition::Excluded { until } => Some(until + yields(origin)),
-            Condition::Trial { lease } => Some(lease),
-        }
+        entry.moves(|machine| machine.next_trial(yields(origin)))
     }
 
     /// Forgets the state of origins that `snapshot` has no more. Called after a reload.
@@ -165,12 +204,9 @@ impl Health {
     }
 
     fn connected(&self, origin: &Origin, address: SocketAddr, by: Finder, now: Instant) {
-        let Some(entry) = self.entry(origin, address) else { return };
-        let since = now.saturating_duration_since(self.epoch);
-        entry.reached.fetch_max(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1) + 1, Ordering::AcqRel);
-        if entry.open.load(Ordering::Acquire) {
+        let Some(entry) = self.find(origin, address).filter(|entry| !entry.open.load(Ordering::Acquire)) else {
             return;
-        }
+        };
         let checked = origin.health_check.is_some();
         if let Some(Change::Back { down }) = entry.moves(|machine| machine.connected(by, checked, now)) {
             log::info!("origin {}: {address} answers again after {:.1} s", origin.name, down.as_secs_f64());
@@ -215,7 +251,7 @@ impl Health {
 
 /// How long an active check has the trial of an excluded address for itself: clients take it over when checks stay away.
 fn yields(origin: &Origin) -> Duration {
-    origin.health_check.as_ref().map_or(Duration::ZERO, |check| check.interval + check.timeout)
+    origin.health_check.as_ref().map_or(Duration::ZERO, |check| check.timeout + LATE)
 }
 
 fn lease(origin: &Origin) -> Duration {

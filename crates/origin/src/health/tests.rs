@@ -1,4 +1,4 @@
-use leeward_config::ready::Timeouts;
+use leeward_config::ready::{Backup, HealthCheck, Timeouts, Unavailable};
 
 use super::*;
 use crate::direct;
@@ -211,9 +211,8 @@ fn only_connections_that_do_not_come_about_make_a_server_unavailable() {
 }
 
 #[test]
-fn a_timeout_counts_when_it_was_the_whole_one() {
-    // the connect timeout is 2 s
-    for (waited, excluded) in [(0.05, false), (1.0, false), (1.95, true), (2.0, true), (2.3, true)] {
+fn a_timeout_that_a_deadline_cut_short_does_not_count() {
+    for (waited, excluded) in [(0.0, false), (0.05, false), (0.25, true), (1.95, true), (2.0, true)] {
         let clocked = Clocked::new();
         clocked.fails(0.0, waited, Reason::ConnectTimeout);
         assert_eq!(clocked.next().is_some(), excluded, "after {waited} s");
@@ -329,3 +328,57 @@ fn no_more_addresses_are_remembered_than_there_is_room_for() {
     assert_eq!(clocked.health.entries.read().unwrap().len(), REMEMBERED);
     assert!(!excluded(many(REMEMBERED + 4)), "what does not fit is available");
 }
+
+#[test]
+fn a_kept_connection_ends_a_trial_and_hides_no_failure() {
+    let clocked = Clocked::new();
+    let kept = |seconds| clocked.health.kept(&clocked.origin, address(1), clocked.at(seconds));
+    kept(1.0);
+    clocked.fails(0.5, 2.0, Reason::ConnectRefused);
+    assert_eq!(clocked.next(), Some(7.0));
+    assert_eq!(clocked.ask(7.0), Admission::Trial);
+    kept(7.0);
+    assert_eq!(clocked.next(), None);
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_origins_that_stay_and_forgets_the_others() {
+    let clocked = Clocked::new();
+    let gone = origin("videos");
+    let fails = |origin: &Origin| {
+        let now = clocked.at(0.0);
+        clocked.health.unreachable(origin, clocked.server(), address(1), Reason::ConnectRefused, now, now);
+    };
+    fails(&clocked.origin);
+    fails(&gone);
+    // the same servers, left alone for other times: the new ones hold from the next change on
+    let mut stays = origin("photos");
+    let unavailable = Unavailable { first: SECOND, factor: 4.0, max: 30 * SECOND };
+    Arc::get_mut(&mut stays).unwrap().unavailable = unavailable;
+    let mut backed = origin("with a backup");
+    let backup = origin("backup");
+    fails(&backup);
+    let on = leeward_config::ready::Triggers::default();
+    Arc::get_mut(&mut backed).unwrap().backup = Some(Backup { origin: Arc::clone(&backup), on });
+    clocked.health.retain(&snapshot(vec![Arc::clone(&stays), backed]));
+    let next = |origin: &Origin| clocked.health.next_trial(origin, address(1)).map(|at| clocked.seconds(at));
+    assert_eq!((next(&stays), next(&gone), next(&backup)), (Some(5.0), None, Some(5.0)));
+    assert_eq!(clocked.health.admit(&stays, address(1), clocked.at(5.0)), Admission::Trial);
+    let now = clocked.at(5.0);
+    clocked.health.unreachable(&stays, clocked.server(), address(1), Reason::ConnectRefused, now, now);
+    assert_eq!(next(&stays), Some(25.0));
+}
+
+/// A configuration with these origins and nothing else of its own.
+pub(super) fn snapshot(origins: Vec<Arc<Origin>>) -> Snapshot {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("leeward.yaml");
+    let text = "origins: [{ directory: a, http: { servers: ['http://192.0.2.1'] } }]\nsites: [{ host: a.example, origin: a }]\n";
+    std::fs::write(&file, text).unwrap();
+    let loaded = leeward_config::load(&file);
+    let mut snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    snapshot.origins = origins;
+    snapshot
+}
+
+mod checked;
