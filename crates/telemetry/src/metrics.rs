@@ -2,8 +2,9 @@
 //! `words.rs`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
 use prometheus::{
@@ -34,6 +35,9 @@ pub struct Metrics {
     failovers: IntCounterVec,
     origin_requests: IntCounterVec,
     origin_seconds: HistogramVec,
+    origin_available: IntGaugeVec,
+    /// The series of `origin_available`, so that those of removed servers go.
+    servers: Mutex<BTreeSet<(String, String)>>,
     reloads: IntCounterVec,
     generation: IntGauge,
     connections: IntGaugeVec,
@@ -116,6 +120,12 @@ impl Metrics {
                 &["origin", "server", "result"],
             )?,
             origin_seconds: histograms("leeward_origin_seconds", "From attempt to response head.", &["origin"])?,
+            origin_available: gauges(
+                "leeward_origin_available",
+                "Whether an origin server is asked: 1, or 0 while it is left alone or has no address.",
+                &["origin", "server"],
+            )?,
+            servers: Mutex::default(),
             reloads: counters("leeward_reloads_total", "Reloads of the configuration.", &["result"])?,
             connections: gauges("leeward_connections", "Open client connections.", &["listener"])?,
             handshakes: counters("leeward_tls_handshakes_total", "TLS handshakes with clients.", &["result"])?,
@@ -171,6 +181,24 @@ impl Metrics {
     pub fn attempt(&self, origin: &str, server: &str, result: AttemptResult, seconds: f64) {
         self.origin_requests.with_label_values(&[origin, server, result.word()]).inc();
         self.origin_seconds.with_label_values(&[origin]).observe(seconds);
+    }
+
+    /// Says of every origin server whether it is available. Servers that are not mentioned any more have no series.
+    pub fn available<'s>(&self, servers: impl IntoIterator<Item = (&'s str, String, bool)>) {
+        let mut now = BTreeMap::new();
+        for (origin, server, available) in servers {
+            // the same name on two platforms: what is down is to be seen
+            *now.entry((origin.to_owned(), server)).or_insert(true) &= available;
+        }
+        let mut before = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((origin, server), available) in &now {
+            self.origin_available.with_label_values(&[origin, server]).set(i64::from(*available));
+        }
+        for (origin, server) in before.iter().filter(|series| !now.contains_key(*series)) {
+            // absent already is as good
+            let _ = self.origin_available.remove_label_values(&[origin, server]);
+        }
+        *before = now.into_keys().collect();
     }
 
     /// Counts a reload and says which configuration runs now.
@@ -282,5 +310,23 @@ mod tests {
         assert!(text.contains(r#"leeward_cache_evictions_total{tier="memory"} 5"#), "{text}");
         assert!(text.contains(r#"leeward_cache_fills_total{result="ok"} 3"#), "{text}");
         assert!(text.contains(r#"leeward_cache_objects{tier="memory"} 2"#), "{text}");
+    }
+
+    #[test]
+    fn a_server_has_a_series_while_it_is_configured() {
+        let metrics = Metrics::new().unwrap();
+        let line =
+            |server, value: u8| format!("leeward_origin_available{{origin=\"photos\",server=\"{server}\"}} {value}\n");
+        let text = |servers: &[(&'static str, bool)]| {
+            metrics.available(servers.iter().map(|(server, available)| ("photos", (*server).to_owned(), *available)));
+            String::from_utf8(metrics.render()).unwrap()
+        };
+        let first = text(&[("http://a", true), ("http://b", false), ("http://c", true), ("http://c", false)]);
+        for (server, value) in [("http://a", 1), ("http://b", 0), ("http://c", 0)] {
+            assert!(first.contains(&line(server, value)), "{server} is {value}\nnot in\n{first}");
+        }
+        let second = text(&[("http://b", true)]);
+        assert!(second.contains(&line("http://b", 1)), "{second}");
+        assert_eq!(second.matches("leeward_origin_available{").count(), 1, "{second}");
     }
 }
