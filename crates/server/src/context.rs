@@ -14,7 +14,7 @@ use leeward_telemetry::{CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_cache::key::HashBinary;
 
-use crate::phase::fetch::Onward;
+use crate::phase::fetch::{Followed, Onward};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -124,6 +124,8 @@ pub(crate) struct Fetch {
     pub(crate) walk: Option<Walk>,
     /// Where the last failure leads.
     pub(crate) onward: Option<Onward>,
+    /// The redirect of the origin that is followed.
+    pub(crate) followed: Option<Followed>,
     /// The last failure.
     pub(crate) last: Option<Failure>,
     /// The status of an answer that was given up for the backup origin's.

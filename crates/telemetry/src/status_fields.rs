@@ -86,6 +86,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::Method
         | Reason::UrlRedirect
         | Reason::Status
+        | Reason::Redirected
         | Reason::Client => return None,
     };
     Some(HeaderValue::from_static(value))

@@ -120,6 +120,8 @@ words! {
         BadAnswer = "bad_answer",
         /// The origin answered with a status that triggers failover.
         Status = "status",
+        /// The origin answered with a redirect that the edge followed.
+        Redirected = "redirected",
         /// The time for all attempts together is over.
         Deadline = "deadline",
         /// The client went away or broke the rules while the answer was on its way.

@@ -298,6 +298,12 @@ impl Walk {
         }
     }
 
+    /// Whether ways are behind this one that need time and attempts.
+    #[must_use]
+    pub const fn others_behind(&self) -> bool {
+        self.others_behind
+    }
+
     /// What is left of the time for all attempts.
     #[must_use]
     pub fn left(&self, now: Instant) -> Duration {

@@ -2,11 +2,13 @@
 
 mod collapsed;
 mod plan;
+mod redirects;
 mod request;
 mod servers;
 
 pub(crate) use collapsed::Collapsed;
 pub(crate) use plan::{Onward, is_plain, stale_is_behind};
+pub(crate) use redirects::Followed;
 pub(crate) use request::prepare;
 pub(crate) use servers::{broke_off, connected, next_peer, no_connection};
 
@@ -40,6 +42,12 @@ pub(crate) fn judge(
     leeward_cache::freshness::strip_hop_by_hop(response);
     if response.status == StatusCode::NOT_MODIFIED && session.cache.enabled() {
         ctx.lookup.not_modified = Some(Box::new(response.clone()));
+    }
+    if redirects::follow(session.req_header(), response, ctx) {
+        servers::finish(ctx, AttemptResult::Status, Some(Reason::Redirected), Some(status));
+        let mut error = Error::explain(ErrorType::HTTPStatus(status), "the redirect is followed").into_up();
+        error.set_retry(true);
+        return Err(error);
     }
     if status >= 400 && session.response_written().is_none() {
         let again = plan::decide(edge, session, ctx, &answered(status));

@@ -8,6 +8,7 @@ use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
+use super::redirects::Followed;
 use crate::context::{Context, Route};
 use crate::header_edits;
 
@@ -36,7 +37,10 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let path = fetch.as_ref().and_then(|fetch| fetch.path.as_deref()).unwrap_or(&route.origin_path);
     // `OPTIONS *` asks about the server, which has no path (RFC 9112 3.2.4)
     let path = if request.uri.path() == "*" { "*" } else { path };
-    request.set_uri(target(path, request.uri.query())?);
+    match followed(ctx) {
+        Some(followed) => request.set_uri(target(&followed.target, None)?),
+        None => request.set_uri(target(path, request.uri.query())?),
+    }
     request.insert_header("Host", host_for(route, ctx))?;
     for name in &UNTRUSTED {
         request.remove_header(name);
@@ -64,6 +68,9 @@ pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
     if let Some(walk) = ctx.fetch.walk.as_ref().filter(|walk| walk.way == Way::Backup) {
         return walk.origin.host_header.clone().unwrap_or_else(own);
     }
+    if let Some(followed) = followed(ctx) {
+        return followed.host.clone();
+    }
     match route.chosen_origin() {
         Some((_, Some(choice))) => match choice.host_header {
             HostHeader::Property => own(),
@@ -73,6 +80,12 @@ pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
         Some((origin, None)) => origin.host_header.clone().unwrap_or_else(own),
         None => own(),
     }
+}
+
+/// The redirect that is followed, while the servers are asked: a backup origin is asked for what the client wants.
+fn followed(ctx: &Context) -> Option<&Followed> {
+    let at_servers = ctx.fetch.walk.as_ref().is_some_and(|walk| walk.way == Way::Servers);
+    ctx.fetch.followed.as_ref().filter(|_| at_servers)
 }
 
 fn address(ip: IpAddr) -> String {

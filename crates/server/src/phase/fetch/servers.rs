@@ -15,8 +15,8 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::plan;
 use super::request::host_for;
+use super::{plan, redirects};
 use crate::context::{Context, Current};
 use crate::phase::failover;
 use crate::proxy::Leeward;
@@ -35,7 +35,7 @@ pub(crate) async fn next_peer(
         if learn(edge, session, ctx) {
             go(edge, session, ctx).await?;
         }
-    } else {
+    } else if !redirects::take(edge, ctx) {
         go(edge, session, ctx).await?;
     }
     loop {
