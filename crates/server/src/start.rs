@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
+use leeward_origin::health::Checks;
 use leeward_origin::walk::Turns;
 use leeward_origin::{Connector, Health, Resolver};
 use leeward_telemetry::access_log::Target;
 use leeward_telemetry::{AccessLog, Metrics};
-use pingora::server::RunArgs;
-use pingora::services::background::background_service;
+use pingora::server::{RunArgs, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
 
 use crate::accept::{self, Counters, Edge, Gate, Limits};
-use crate::admin::{self, Admin, Sources};
+use crate::admin::{self, Admin, Origins, Sources};
 use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::proxy::Leeward;
@@ -113,7 +115,9 @@ pub fn run(
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
     server.add_service(accept::service("edge", edge, endpoints.sockets, None));
 
-    let sources = sources(&reloader, &metrics, cache);
+    let origins = Origins { snapshot: current, health, resolver };
+    server.add_service(background_service("checks", Checking(origins.clone())));
+    let sources = sources(&reloader, &metrics, cache, origins);
     let admin = Admin::new(stage.clone(), sources);
     server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
     let log = Arc::clone(&access_log);
@@ -138,11 +142,12 @@ pub fn run(
 }
 
 /// Where the admin listener's answers come from.
-fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts) -> Sources {
-    let metrics = Arc::clone(metrics);
+fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts, origins: Origins) -> Sources {
+    let (metrics, measured) = (Arc::clone(metrics), origins.clone());
     let render = move || {
         let stats = cache.store.stats();
         metrics.cache("memory", stats.objects, stats.bytes, stats.evictions, stats.fills_ok, stats.fills_failed);
+        measured.measure(&metrics);
         metrics.render()
     };
     let describe = move || {
@@ -152,7 +157,23 @@ fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static Cac
             "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
         }})
     };
-    admin::sources(Arc::clone(reloader), render, describe)
+    admin::sources(Arc::clone(reloader), render, describe, origins)
+}
+
+/// Active checks of the origins' servers, until the end.
+struct Checking(Origins);
+
+#[async_trait]
+impl BackgroundService for Checking {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Origins { snapshot, health, resolver } = self.0.clone();
+        let checks =
+            Checks::new(health, move || snapshot.load_full(), move |host, version| resolver.known(host, version));
+        tokio::select! {
+            () = checks.run() => {}
+            _ = shutdown.changed() => {}
+        }
+    }
 }
 
 fn target(to: &AccessLogTo) -> Target {

@@ -1,7 +1,7 @@
 //! Active checks: a server that is down is found before a client finds it, and brought back without one.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::overview::servers;
 use super::probe::{Probe, host};
 use super::{Condition, Health};
-use crate::Target;
+use crate::{Known, Target};
 
 /// Checks under way at once; others wait.
 const TOGETHER: usize = 64;
@@ -36,8 +36,9 @@ struct Begun {
 pub struct Checks<S, R> {
     health: Arc<Health>,
     snapshot: S,
-    resolve: R,
-    probe: Arc<Probe>,
+    known: R,
+    /// Made with the first check: it reads the machine's certificate authorities.
+    probe: Option<Arc<Probe>>,
     room: Arc<Semaphore>,
     begun: HashMap<Checked, Begun>,
 }
@@ -51,12 +52,12 @@ impl<S, R> std::fmt::Debug for Checks<S, R> {
 impl<S, R> Checks<S, R>
 where
     S: Fn() -> Arc<Snapshot>,
-    R: Fn(&str, IpVersion) -> Option<Arc<[IpAddr]>>,
+    R: Fn(&str, IpVersion) -> Known,
 {
-    /// Checks what `snapshot` says at the time, at the addresses that `resolve` knows at the time.
-    pub fn new(health: Arc<Health>, snapshot: S, resolve: R) -> Self {
+    /// Checks what `snapshot` says at the time, at the addresses that are `known` at the time.
+    pub fn new(health: Arc<Health>, snapshot: S, known: R) -> Self {
         let room = Arc::new(Semaphore::new(TOGETHER));
-        Self { health, snapshot, resolve, probe: Arc::default(), room, begun: HashMap::new() }
+        Self { health, snapshot, known, probe: None, room, begun: HashMap::new() }
     }
 
     /// Checks until the future is dropped. Needs a runtime of Tokio.
@@ -77,8 +78,8 @@ where
         for origin in snapshot.all_origins() {
             let Some(check) = &origin.health_check else { continue };
             for server in servers(origin) {
-                let addresses = (self.resolve)(&server.host, origin.ip_version);
-                for ip in addresses.iter().flat_map(|all| all.iter()) {
+                let Known::Addresses(all) = (self.known)(&server.host, origin.ip_version) else { continue };
+                for ip in all.iter() {
                     let address = SocketAddr::new(*ip, server.port);
                     let key = (origin.group_key, server.tls, address);
                     if self.begun.contains_key(&key) {
@@ -110,8 +111,15 @@ where
         }
     }
 
-    fn begin(&self, origin: &Arc<Origin>, check: &HealthCheck, server: &OriginServer, address: SocketAddr) -> Begun {
-        let (health, probe, room) = (Arc::clone(&self.health), Arc::clone(&self.probe), Arc::clone(&self.room));
+    fn begin(
+        &mut self,
+        origin: &Arc<Origin>,
+        check: &HealthCheck,
+        server: &OriginServer,
+        address: SocketAddr,
+    ) -> Begun {
+        let probe = Arc::clone(self.probe.get_or_insert_default());
+        let (health, room) = (Arc::clone(&self.health), Arc::clone(&self.room));
         let (origin, check) = (Arc::clone(origin), check.clone());
         let target = Target { server: server.clone(), address };
         let task = tokio::spawn(async move {

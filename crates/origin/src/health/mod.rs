@@ -29,7 +29,7 @@ use pingora::ErrorType;
 pub use check::Checks;
 pub use machine::{Admission, Checked, Condition, Finder, LastError};
 use machine::{Change, Failed, Machine};
-pub use overview::{AddressState, ServerState, overview};
+pub use overview::{AddressState, Addresses, ServerState, overview};
 pub use probe::{Probe, Verdict, validate};
 
 /// Addresses whose state is kept. Names that keep changing their addresses leave some behind until the next reload.

@@ -1,27 +1,42 @@
 //! Every origin with its servers, their addresses and how they are: for people, metrics and active checks.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Instant;
 
 use leeward_config::ready::{IpVersion, Origin, OriginServer};
 
 use super::{Checked, Condition, Health, LastError};
+use crate::Known;
 
 /// One server of an origin.
 #[derive(Debug, Clone)]
 pub struct ServerState {
     /// As configured.
     pub server: OriginServer,
-    /// Its addresses, or why it has none.
-    pub addresses: Result<Vec<AddressState>, String>,
+    /// Its addresses.
+    pub addresses: Addresses,
+}
+
+/// The addresses of a server's name.
+#[derive(Debug, Clone)]
+pub enum Addresses {
+    /// At least one.
+    Known(Vec<AddressState>),
+    /// None, and why.
+    Failed(String),
+    /// The first answer is not there yet.
+    NotYet,
 }
 
 impl ServerState {
-    /// Whether any of its addresses is asked. One that is being tried is not yet.
+    /// Whether any of its addresses is asked. One that is on trial is not yet.
     #[must_use]
     pub fn available(&self) -> bool {
-        self.addresses.as_ref().is_ok_and(|all| all.iter().any(|one| one.condition == Condition::Available))
+        match &self.addresses {
+            Addresses::Known(all) => all.iter().any(|one| one.condition == Condition::Available),
+            Addresses::Failed(_) => false,
+            Addresses::NotYet => true,
+        }
     }
 }
 
@@ -43,17 +58,17 @@ pub struct AddressState {
 }
 
 /// The servers of one origin, each once, whichever of its lists they are in; those of its backup are the backup origin's.
-pub fn overview(
-    health: &Health,
-    origin: &Origin,
-    resolve: impl Fn(&str, IpVersion) -> Result<Arc<[IpAddr]>, String>,
-) -> Vec<ServerState> {
+pub fn overview(health: &Health, origin: &Origin, known: impl Fn(&str, IpVersion) -> Known) -> Vec<ServerState> {
     let about = |server: &OriginServer| {
-        let addresses = resolve(&server.host, origin.ip_version);
-        let states = |all: Arc<[IpAddr]>| {
-            all.iter().map(|ip| health.state(origin, SocketAddr::new(*ip, server.port))).collect::<Vec<_>>()
+        let addresses = match known(&server.host, origin.ip_version) {
+            Known::Addresses(all) => {
+                let state = |ip: &IpAddr| health.state(origin, SocketAddr::new(*ip, server.port));
+                Addresses::Known(all.iter().map(state).collect())
+            }
+            Known::Failed(error) => Addresses::Failed(error.to_string()),
+            Known::Never => Addresses::NotYet,
         };
-        ServerState { server: server.clone(), addresses: addresses.map(states) }
+        ServerState { server: server.clone(), addresses }
     };
     servers(origin).map(about).collect()
 }

@@ -6,16 +6,17 @@ use leeward_config::Snapshot;
 use leeward_config::ready::{Origin, Servers};
 use serde_json::{Value, json};
 
-use super::Sources;
+use super::{Origins, Sources};
 use crate::life::{Reloader, Report};
 
 /// The sources of an edge: token, configuration and reload are the reloader's.
 ///
-/// `metrics` gives the text for Prometheus, `cache` what the cache holds.
+/// `metrics` gives the text for Prometheus, `cache` what the cache holds, `origins` how they are.
 pub fn sources(
     reloader: Arc<Reloader>,
     metrics: impl Fn() -> Vec<u8> + Send + Sync + 'static,
     cache: impl Fn() -> Value + Send + Sync + 'static,
+    origins: Origins,
 ) -> Sources {
     let (for_token, for_config) = (Arc::clone(&reloader), Arc::clone(&reloader));
     Sources {
@@ -37,6 +38,7 @@ pub fn sources(
             about
         }),
         cache: Box::new(cache),
+        origins: Box::new(move || origins.describe()),
     }
 }
 

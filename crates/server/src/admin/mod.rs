@@ -5,6 +5,7 @@
 
 mod answer;
 mod describe;
+mod origins;
 mod routes;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 use crate::life::Stage;
 use answer::Answer;
 pub use describe::sources;
+pub use origins::Origins;
 use routes::{Method, Route};
 
 /// From the start of the wait for a request to the end of its head.
@@ -53,6 +55,8 @@ pub struct Sources {
     pub config: Box<dyn Fn() -> Value + Send + Sync>,
     /// What the cache holds.
     pub cache: Box<dyn Fn() -> Value + Send + Sync>,
+    /// How the origins are.
+    pub origins: Box<dyn Fn() -> Value + Send + Sync>,
 }
 
 /// The admin application.
@@ -101,6 +105,7 @@ impl Admin {
             Route::Metrics => Answer::metrics((self.sources.metrics)()),
             Route::Config => Answer::json(200, &(self.sources.config)()),
             Route::Cache => Answer::json(200, &(self.sources.cache)()),
+            Route::Origins => Answer::json(200, &(self.sources.origins)()),
             Route::Reload => {
                 let sources = Arc::clone(&self.sources);
                 // Reads files and compiles rules: not on a worker.

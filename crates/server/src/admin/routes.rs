@@ -34,6 +34,7 @@ pub(super) enum Route {
     Metrics,
     Config,
     Cache,
+    Origins,
     Reload,
     /// In the contract, and not built yet.
     Later(&'static str),
@@ -48,11 +49,11 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/v1/config" => Self::Config,
             "/v1/cache" => Self::Cache,
+            "/v1/origins" => Self::Origins,
             "/v1/reload" => Self::Reload,
             "/v1/purge" => Self::Later("/v1/purge"),
             "/v1/rollback" => Self::Later("/v1/rollback"),
             "/v1/generations" => Self::Later("/v1/generations"),
-            "/v1/origins" => Self::Later("/v1/origins"),
             "/v1/explain" => Self::Later("/v1/explain"),
             _ => Self::Unknown,
         }
@@ -66,7 +67,9 @@ impl Route {
     /// The only method it answers to; absent: it does not get so far.
     pub(super) fn allows(self) -> Option<Method> {
         match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Config | Self::Cache => Some(Method::Get),
+            Self::Health | Self::Ready | Self::Metrics | Self::Config | Self::Cache | Self::Origins => {
+                Some(Method::Get)
+            }
             Self::Reload => Some(Method::Post),
             Self::Later(_) | Self::Unknown => None,
         }

@@ -16,6 +16,7 @@ fn sources(token: Option<&'static str>, reload_works: Arc<AtomicBool>) -> Source
         }),
         config: Box::new(|| json!({ "generation": 7 })),
         cache: Box::new(|| json!({ "objects": 3 })),
+        origins: Box::new(|| json!({ "origins": [] })),
     }
 }
 
@@ -79,7 +80,8 @@ async fn every_path_says_what_it_is_for_and_refuses_other_methods() {
         ("POST", "/metrics", "405", "Allow: GET, HEAD"),
         ("DELETE", "/healthz", "405", "Allow: GET, HEAD"),
         ("POST", "/v1/purge", "404", "not supported yet"),
-        ("GET", "/v1/origins", "404", "not supported yet"),
+        ("GET", "/v1/origins", "200", "\"origins\": []"),
+        ("GET", "/v1/explain", "404", "not supported yet"),
         ("GET", "/", "404", "no such path"),
         ("GET", "/healthz/", "404", "no such path"),
     ];

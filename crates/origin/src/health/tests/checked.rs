@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::Known;
 
 fn check(path: Option<&str>) -> HealthCheck {
     let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(300));
@@ -139,8 +140,8 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     panic!("{what}: not within 10 s");
 }
 
-fn loopback(_: &str, _: IpVersion) -> Option<Arc<[IpAddr]>> {
-    Some(Arc::from([IpAddr::V4(Ipv4Addr::LOCALHOST)]))
+fn loopback(_: &str, _: IpVersion) -> Known {
+    Known::Addresses(Arc::from([IpAddr::V4(Ipv4Addr::LOCALHOST)]))
 }
 
 #[tokio::test]
