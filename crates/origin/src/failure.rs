@@ -2,6 +2,7 @@
 
 use leeward_telemetry::{AttemptResult, Reason};
 use pingora::{Error, ErrorSource, ErrorType};
+use rustls::AlertDescription;
 
 /// The custom error type under which a name that does not resolve travels through Pingora.
 pub const DNS: ErrorType = ErrorType::Custom("OriginDns");
@@ -59,6 +60,7 @@ impl Failure {
                 ErrorType::HTTPStatus(status) => (Reason::Status, status, AttemptResult::Status),
                 _ => (Reason::Internal, 500, AttemptResult::Broken),
             },
+            _ if is_unwelcome(error) => upstream(&ErrorType::TLSHandshakeFailure),
             _ => upstream(&error.etype),
         };
         Self { reason, status, result }
@@ -74,6 +76,27 @@ impl Failure {
 /// Errors of connecting arrive with different sources; they mean the same.
 fn is_connect(etype: &ErrorType) -> bool {
     upstream(etype).2 == AttemptResult::Connect || *etype == DEADLINE
+}
+
+/// Whether the origin refused the handshake after it looked done: in TLS 1.3 a server judges its client's certificate, or
+/// the lack of one, when the client already sends. A server that never finished the handshake has read no request.
+fn is_unwelcome(error: &Error) -> bool {
+    let io = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let tls = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::AlertReceived(alert)) = tls else { return false };
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::DecryptError
+    )
 }
 
 fn upstream(etype: &ErrorType) -> (Reason, u16, AttemptResult) {
@@ -150,6 +173,19 @@ mod tests {
             Reason::Unavailable,
         ] {
             assert_eq!(Failure::of(&Error::new_up(type_of(reason))).reason, reason);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_the_origin_refuses_is_no_connection() {
+        for (alert, status, reason) in [
+            (AlertDescription::CertificateRequired, 503, Reason::Tls),
+            (AlertDescription::UnknownCA, 503, Reason::Tls),
+            (AlertDescription::InternalError, 502, Reason::Closed),
+        ] {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+            let failure = Failure::of(&Error::because(ErrorType::ReadError, "reading", cause).into_up());
+            assert_eq!((failure.status, failure.reason), (status, reason), "{alert:?}");
         }
     }
 

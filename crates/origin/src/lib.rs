@@ -8,7 +8,7 @@ pub mod health;
 pub mod resolve;
 pub mod walk;
 
-pub use connect::Connector;
+pub use connect::{Connector, Kind, Watch};
 pub use direct::direct;
 pub use failure::Failure;
 pub use health::{Admission, Health};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
-use leeward_origin::{Failure, Target, Walk};
+use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
@@ -41,6 +41,8 @@ pub struct Context {
     pub(crate) error: Option<String>,
     /// Request body bytes seen in this attempt.
     pub(crate) body_seen: u64,
+    /// The client asks for a WebSocket, and may have one. Written by phase/request.
+    pub(crate) websocket: bool,
 }
 
 /// Who asks, and how.
@@ -134,6 +136,8 @@ pub(crate) struct Fetch {
     /// The failure is that of the request which this one waited for.
     pub(crate) shared_failure: bool,
     pub(crate) current: Option<Current>,
+    /// Over the attempt under way, where the framework's one timeout does not say it all.
+    pub(crate) watch: Option<Watch>,
     pub(crate) made: Vec<Attempt>,
     /// When the attempt under way, or the last one, began.
     pub(crate) asked_at: Option<SystemTime>,
@@ -206,6 +210,7 @@ impl Context {
             reason: None,
             error: None,
             body_seen: 0,
+            websocket: false,
         }
     }
 

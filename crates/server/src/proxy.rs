@@ -1,5 +1,6 @@
 //! The workflow of a request. Each hook is one step into one phase, so this file is the table of contents.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,9 +89,12 @@ impl ProxyHttp for Leeward {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
+        if end {
+            fetch::watch::request_sent(ctx);
+        }
         request::measure(body.as_ref(), ctx)
     }
 
@@ -161,12 +165,13 @@ impl ProxyHttp for Leeward {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
-        _fd: std::os::unix::io::RawFd,
+        fd: RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
+        fetch::watch::connected(fd, reused, ctx);
         fetch::connected(self, ctx);
         Ok(())
     }
@@ -186,7 +191,19 @@ impl ProxyHttp for Leeward {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        fetch::watch::head(session, response, ctx);
         fetch::judge(self, session, response, ctx)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        fetch::watch::part(body.as_ref(), end, ctx)?;
+        Ok(None)
     }
 
     fn error_while_proxy(
@@ -197,6 +214,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
+        let error = fetch::watch::over(error, ctx);
         fetch::broke_off(self, session, ctx, error, reused)
     }
 

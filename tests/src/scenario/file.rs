@@ -46,6 +46,8 @@ pub struct OriginSetup {
     pub script: Script,
     /// Names of its certificate; it speaks TLS then.
     pub tls: Vec<String>,
+    /// It asks its clients for a certificate of the test authority.
+    pub client_ca: bool,
     /// Where it listens: 127.0.0.1 unless told otherwise.
     pub address: Option<IpAddr>,
     /// Any port unless told otherwise. A scenario whose port may not be bound is skipped.
@@ -65,6 +67,8 @@ impl<'de> Deserialize<'de> for OriginSetup {
         struct Options {
             #[serde(default)]
             tls: Vec<String>,
+            #[serde(default)]
+            client_ca: bool,
             address: Option<IpAddr>,
             #[serde(default)]
             port: u16,
@@ -80,8 +84,8 @@ impl<'de> Deserialize<'de> for OriginSetup {
             if is_path { &mut paths } else { &mut options }.insert(key, value);
         }
         let script = from(paths)?;
-        let Options { tls, address, port, beside, stopped, deaf } = from(options)?;
-        Ok(Self { script, tls, address, port, beside, stopped, deaf })
+        let Options { tls, client_ca, address, port, beside, stopped, deaf } = from(options)?;
+        Ok(Self { script, tls, client_ca, address, port, beside, stopped, deaf })
     }
 }
 

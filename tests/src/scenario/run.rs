@@ -304,7 +304,10 @@ impl Stage {
 
 fn start_origin(setup: &OriginSetup, port: u16) -> Option<Origin> {
     let address = SocketAddr::new(setup.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port);
-    let tls = (!setup.tls.is_empty()).then(|| Leaf::new(&setup.tls).server());
+    let tls = (!setup.tls.is_empty()).then(|| {
+        let leaf = Leaf::new(&setup.tls);
+        if setup.client_ca { leaf.server_for_known_clients() } else { leaf.server() }
+    });
     let mut origin = match Origin::try_start_at(address, tls, setup.script.clone()) {
         Ok(origin) => origin,
         Err(error) if setup.port != 0 && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrInUse) => {

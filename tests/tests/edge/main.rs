@@ -18,6 +18,7 @@ mod reload_under_load;
 mod stage;
 mod stopping;
 mod streaming;
+mod timeouts;
 mod tls;
 
 /// Every file under `scenarios/`, one test each.

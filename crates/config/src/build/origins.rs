@@ -127,14 +127,6 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
     ] {
         not_zero(report, &at.key("timeouts"), key, span);
     }
-    let timeouts = &written.timeouts;
-    if timeouts.between_bytes != timeouts.first_byte
-        && timeouts.between_bytes != written::Timeouts::default().between_bytes
-    {
-        report
-            .warning(&at.key("timeouts").key("between_bytes"), "a time of its own between bytes is not supported yet")
-            .hint("every read from the origin may take `first_byte`");
-    }
     let tls = origin_tls(report, &at.key("tls"), &written.tls);
     keyed(Origin {
         name,

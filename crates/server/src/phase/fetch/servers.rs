@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use leeward_config::ready::OriginServer;
 use leeward_origin::resolve::{Known, ResolveError};
 use leeward_origin::walk::{Forced, Step};
-use leeward_origin::{Failure, Walk, failure, health};
+use leeward_origin::{Failure, Kind, Walk, failure, health};
 use leeward_rules::Scheme;
 use leeward_rules::decide::Way;
 use leeward_rules::decide::plan::{Failed, Next};
@@ -176,7 +176,10 @@ fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> HttpPeer {
     let peer = match &ctx.fetch.walk {
         Some(walk) => {
             let left = walk.left(current.started);
-            edge.connector.peer(&walk.origin, &walk.timeouts, &current.target, &host, left)
+            let kind = if ctx.websocket { Kind::WebSocket } else { Kind::Http };
+            let prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
+            ctx.fetch.watch = prepared.watch;
+            prepared.peer
         }
         None => HttpPeer::new(current.target.address, false, String::new()),
     };

@@ -1,0 +1,88 @@
+//! Whose slowness it is: an origin is never given up because its client is slow.
+
+use std::time::Duration;
+
+use leeward_tests::client::Request;
+use leeward_tests::edge::{Edge, Setup};
+use leeward_tests::origin::{Answer, Origin, Pause, Script, Shape, pattern};
+use leeward_tests::wait::{self, PATIENCE, Span};
+
+/// More than all buffers between an origin and a client that does not read hold together.
+const OBJECT: usize = 24 * 1024 * 1024;
+
+fn edge(origin: &Origin, timeouts: &str) -> Edge {
+    let config = format!(
+        r#"
+server: {{ listen: [{{ address: "${{listen}}" }}], limits: {{ write_timeout: 60s }} }}
+admin: {{ address: "${{admin}}" }}
+cache: {{ store_on_hit: 1 }}
+origins: [{{ directory: main, http: {{ servers: ["http://${{origin}}"] }}, timeouts: {timeouts} }}]
+sites: [{{ host: www.example.com, origin: main }}]
+"#
+    );
+    Edge::start(&Setup::new(&config).name("origin", &origin.address()))
+}
+
+#[test]
+fn an_origin_is_not_given_up_because_its_client_is_slow() {
+    let sized = |framing, caching| Answer { framing, ..Answer::sized(OBJECT) }.with("Cache-Control", caching);
+    let cases = [
+        ("/length", Shape::Length, "no-store"),
+        ("/until-closed", Shape::Close, "no-store"),
+        ("/stored", Shape::Length, "max-age=60"),
+    ];
+    let script = cases
+        .iter()
+        .fold(Script::default(), |script, (path, framing, caching)| script.on(path, [sized(*framing, caching)]));
+    let origin = Origin::start(script);
+    let edge = edge(&origin, "{ first_byte: 5s, between_bytes: 400ms }");
+    std::thread::scope(|scope| {
+        for (path, ..) in cases {
+            let edge = &edge;
+            scope.spawn(move || read_slowly(edge, path));
+        }
+    });
+}
+
+fn read_slowly(edge: &Edge, path: &str) {
+    let mut slow = edge.http().with_receive_buffer(8 * 1024).connect().unwrap();
+    slow.send(&Request::get("www.example.com", path).bytes()).unwrap();
+    let head = slow.read_head().unwrap();
+    for stop in 1..=4 {
+        wait::pause(Duration::from_millis(900));
+        slow.look_at(stop * OBJECT / 8).unwrap_or_else(|lost| panic!("{path}: stop {stop}: {lost:?}"));
+    }
+    slow.within(PATIENCE * 3);
+    let response = slow.read_rest(head);
+    assert_eq!((response.status(), &response.cut), (200, &None), "{path}");
+    assert!(response.body == pattern(OBJECT), "{path}: {} bytes, not the right ones", response.body.len());
+}
+
+/// Attempts follow each other on kept connections while others on the same origin run into their time.
+#[test]
+fn only_the_attempt_that_is_late_is_ended() {
+    let pause = |millis| Some(Pause { after: 2, wait: Some(Span(Duration::from_millis(millis))), gate: None });
+    let script = Script::default()
+        .on("/quick", [Answer::ok("quick").with("Cache-Control", "no-store")])
+        .on("/pause", [Answer { pause: pause(300), ..Answer::ok("pause") }.with("Cache-Control", "no-store")])
+        .on("/stall", [Answer { pause: pause(3000), ..Answer::ok("stall") }.with("Cache-Control", "no-store")]);
+    let origin = Origin::start(script);
+    let edge = edge(&origin, "{ first_byte: 5s, between_bytes: 700ms }");
+    std::thread::scope(|scope| {
+        for client in 0..6 {
+            let edge = &edge;
+            scope.spawn(move || {
+                for turn in 0..20 {
+                    let path = match (client + turn) % 10 {
+                        0 => "/stall",
+                        1..=3 => "/pause",
+                        _ => "/quick",
+                    };
+                    let response = edge.http().get("www.example.com", path);
+                    let cut = response.cut.is_some();
+                    assert_eq!((response.status(), cut), (200, path == "/stall"), "{client}/{turn} {path}");
+                }
+            });
+        }
+    });
+}
