@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout_at;
 
 use super::overview::servers;
-use crate::{Connector, Failure, Resolver, Target};
+use crate::{Connector, Failure, Kind, Resolver, Target};
 
 /// What a probe says of itself: a server's own log tells it from clients.
 const USER_AGENT: &str = "leeward";
@@ -84,7 +84,7 @@ impl Probe {
     ) -> Result<HttpSession, Reason> {
         let left = until.saturating_duration_since(tokio::time::Instant::now());
         let timeouts = Timeouts { connect: left, first_byte: left, between_bytes: left };
-        let peer: HttpPeer = self.peers.peer(origin, &timeouts, target, host, left);
+        let peer: HttpPeer = self.peers.prepare(origin, &timeouts, target, host, left, Kind::Http).peer;
         let connected = timeout_at(until, self.connections.get_http_session(&peer)).await;
         let connected = connected.map_err(|_| Reason::ConnectTimeout)?;
         connected.map(|(session, _)| session).map_err(reason)
