@@ -25,7 +25,7 @@ use crate::accept;
 use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
-use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store};
+use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store, watch};
 
 /// The edge: what all requests share.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
     ) -> Result<()> {
         if end {
-            fetch::watch::request_sent(ctx);
+            watch::request_sent(ctx);
         }
         request::measure(body.as_ref(), ctx)
     }
@@ -131,6 +131,8 @@ impl ProxyHttp for Leeward {
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
         let serve = lookup::may_serve_stale(self, session, ctx, error);
         if let (true, Some(error)) = (serve, error) {
+            // what is left of the answer is read and thrown away, without a hook
+            ctx.fetch.watch = None;
             fetch::replaced(ctx, error);
         }
         serve
@@ -171,7 +173,7 @@ impl ProxyHttp for Leeward {
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        fetch::watch::connected(fd, reused, ctx);
+        watch::connected(fd, reused, ctx);
         fetch::connected(self, ctx);
         Ok(())
     }
@@ -191,7 +193,7 @@ impl ProxyHttp for Leeward {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        fetch::watch::head(session, response, ctx);
+        watch::head(session, response, ctx);
         fetch::judge(self, session, response, ctx)
     }
 
@@ -202,7 +204,7 @@ impl ProxyHttp for Leeward {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
-        fetch::watch::part(body.as_ref(), end, ctx)?;
+        watch::part(body.as_ref(), end, ctx)?;
         Ok(None)
     }
 
@@ -214,7 +216,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        let error = fetch::watch::over(error, ctx);
+        let error = watch::over(error, ctx);
         fetch::broke_off(self, session, ctx, error, reused)
     }
 

@@ -18,3 +18,4 @@ pub(crate) mod lookup;
 pub(crate) mod request;
 pub(crate) mod security;
 pub(crate) mod store;
+pub(crate) mod watch;

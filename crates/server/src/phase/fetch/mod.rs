@@ -5,7 +5,6 @@ mod plan;
 mod redirects;
 mod request;
 mod servers;
-pub(crate) mod watch;
 
 pub(crate) use collapsed::Collapsed;
 pub(crate) use plan::{Onward, is_plain, stale_is_behind};
@@ -80,8 +79,6 @@ pub(crate) fn stale_is_next(edge: &Leeward, session: &Session, ctx: &mut Context
 
 /// An origin's error that a stale copy stands in for: the framework asks no further hook about it.
 pub(crate) fn replaced(ctx: &mut Context, error: &Error) {
-    // what is left of the answer is read and thrown away, without a hook
-    ctx.fetch.watch = None;
     if let ErrorType::HTTPStatus(status) = error.etype() {
         servers::finish(ctx, AttemptResult::Status, Some(Reason::Status), Some(*status));
     }
