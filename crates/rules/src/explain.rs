@@ -8,7 +8,7 @@ use crate::compile::Policy;
 use crate::decide::{self, AccessMode, Downstream, FailoverKind, HostHeader, KeyHost, OriginScheme, Verdict};
 use crate::evaluate::{Effective, Recorder};
 use crate::facts::Facts;
-use crate::{Caching, grammar};
+use crate::Caching;
 
 /// Everything that a policy decides about one request, and why.
 #[derive(Debug, Clone, Serialize)]
@@ -197,21 +197,8 @@ fn fetch(policy: &Policy, effective: &Effective, facts: &Facts<'_>, path: &str) 
         })
     });
     let backup = decide::backup(policy, effective)
-        .map(|backup| json!({ "domain": backup.domain, "exclude": statuses(backup.exclude) }));
+        .map(|backup| json!({ "domain": backup.domain, "exclude": backup.exclude.to_string() }));
     json!({ "origin": origin, "path": fetch.path.as_deref().unwrap_or(path), "headers": headers(&fetch.headers), "backup": backup })
-}
-
-/// A set of statuses in the grammar it is written in.
-fn statuses(set: &grammar::StatusSet) -> String {
-    let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for status in set.iter() {
-        match ranges.last_mut() {
-            Some((_, high)) if *high + 1 == status => *high = status,
-            _ => ranges.push((status, status)),
-        }
-    }
-    let written = ranges.iter().map(|(low, high)| if low == high { low.to_string() } else { format!("{low}:{high}") });
-    written.collect::<Vec<_>>().join(" ")
 }
 
 fn failover(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Value {
@@ -221,7 +208,7 @@ fn failover(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Value 
     // Every listed status leads to the same URL.
     let first = plan.statuses.iter().next().and_then(|status| decide::failover(policy, effective, facts, status));
     json!({
-        "statuses": statuses(&plan.statuses),
+        "statuses": plan.statuses.to_string(),
         "kind": match plan.kind {
             FailoverKind::Redirect(status) => json!({ "redirect": status }),
             FailoverKind::Alternate => json!("alternate"),

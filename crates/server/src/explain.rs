@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use http::{Method, Uri};
 use leeward_config::Snapshot;
-use leeward_rules::decide::AccessMode;
+use leeward_rules::decide::{AccessMode, Way};
 use leeward_rules::{Code, Place, Scheme, explain};
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
@@ -53,6 +53,8 @@ pub struct Explanation {
     pub cache: Option<Cache>,
     /// Where the request would go.
     pub origin: Option<Origin>,
+    /// What would answer it, in the order in which it is asked.
+    pub plan: Vec<Step>,
     /// What would happen instead of an answer with these statuses.
     pub failover: Vec<Failover>,
 }
@@ -88,6 +90,17 @@ pub struct Origin {
     pub target: String,
     /// `Host` sent.
     pub host: String,
+}
+
+/// One way of the plan.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Its word in `failover_order`.
+    pub way: &'static str,
+    /// What answers.
+    pub to: String,
+    /// After what it is asked; absent for the first.
+    pub after: Option<String>,
 }
 
 /// One way on from a failure.
@@ -132,6 +145,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
             .and_then(|route| Some(explain::explain(route.policy()?, &ctx.facts(route, &header), AccessMode::Exempt))),
         cache: None,
         origin: None,
+        plan: Vec::new(),
         failover: Vec::new(),
         answer: answer.map(|Answer { status, reason, location, .. }| Own { status, reason, location }),
     };
@@ -143,6 +157,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
         out.cache = Some(Cache { used, key: used.then(|| lookup::key_parts(&header, &ctx, route).to_string()) });
         out.origin = origin(&header, &ctx, route);
         out.failover = ways_on(&header, &ctx);
+        out.plan = plan(&ctx, route, &out);
     }
     Ok(out)
 }
@@ -181,6 +196,46 @@ fn origin(header: &RequestHeader, ctx: &Context, route: &Route) -> Option<Origin
         target: sent.uri.to_string(),
         host: host.to_owned(),
     })
+}
+
+/// The ways that could answer this request, as `decide::plan` would take them.
+fn plan(ctx: &Context, route: &Route, found: &Explanation) -> Vec<Step> {
+    let Some((origin, _)) = route.chosen_origin() else { return Vec::new() };
+    let step = |way: Way| match way {
+        Way::Parents => None,
+        Way::Servers => {
+            let servers = found.origin.as_ref().map(|origin| origin.servers.join(", ")).unwrap_or_default();
+            Some(Step { way: way.word(), to: servers, after: None })
+        }
+        Way::Backup => {
+            let backup = fetch::backup(ctx)?;
+            let unanswered = if backup.on.unanswered { "no answer" } else { "" };
+            let statuses = backup.on.statuses.to_string();
+            let and = if unanswered.is_empty() || statuses.is_empty() { "" } else { ", or " };
+            let servers = [&backup.origin.http, &backup.origin.https];
+            let to = servers.into_iter().flatten().flat_map(|list| &list.servers).next()?.to_string();
+            Some(Step { way: way.word(), to, after: Some(format!("{unanswered}{and}{statuses}")) })
+        }
+        Way::SiteFailover => {
+            let first = found.failover.first()?;
+            let range = |(low, high): (u16, u16)| if low == high { low.to_string() } else { format!("{low}:{high}") };
+            let statuses: Vec<String> = found.failover.iter().map(|way| range(way.status)).collect();
+            let to = format!("{} {}", first.kind, first.url);
+            Some(Step { way: way.word(), to, after: Some(statuses.join(" ")) })
+        }
+        Way::Stale => {
+            found.cache.as_ref().filter(|cache| cache.used)?;
+            let max = ctx.snapshot.cache.max_stale.as_secs();
+            let after = format!("no answer, up to {max} s after expiry; 5xx, if the stored answer allows it");
+            Some(Step { way: way.word(), to: "the stored answer".to_owned(), after: Some(after) })
+        }
+    };
+    let order = fetch::order(ctx);
+    let mut steps: Vec<Step> = order.iter().filter_map(|way| step(*way)).collect();
+    if origin.http.is_none() && origin.https.is_none() {
+        steps.clear();
+    }
+    steps
 }
 
 /// Every status that leads elsewhere, neighbours with the same way together.

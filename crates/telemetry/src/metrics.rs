@@ -34,6 +34,7 @@ pub struct Metrics {
     denied: IntCounterVec,
     failovers: IntCounterVec,
     origin_requests: IntCounterVec,
+    origin_failures: IntCounterVec,
     origin_seconds: HistogramVec,
     origin_available: IntGaugeVec,
     /// The series of `origin_available`, so that those of removed servers go.
@@ -119,6 +120,11 @@ impl Metrics {
                 "Attempts at origin servers.",
                 &["origin", "server", "result"],
             )?,
+            origin_failures: counters(
+                "leeward_origin_failures_total",
+                "Attempts at origin servers that were given up, by reason.",
+                &["origin", "server", "reason"],
+            )?,
             origin_seconds: histograms("leeward_origin_seconds", "From attempt to response head.", &["origin"])?,
             origin_available: gauges(
                 "leeward_origin_available",
@@ -177,9 +183,12 @@ impl Metrics {
         self.failovers.with_label_values(&[site, to.word(), reason.word()]).inc();
     }
 
-    /// Counts one attempt at an origin server.
-    pub fn attempt(&self, origin: &str, server: &str, result: AttemptResult, seconds: f64) {
+    /// Counts one attempt at an origin server; `reason` says why it was given up.
+    pub fn attempt(&self, origin: &str, server: &str, result: AttemptResult, reason: Option<Reason>, seconds: f64) {
         self.origin_requests.with_label_values(&[origin, server, result.word()]).inc();
+        if let Some(reason) = reason {
+            self.origin_failures.with_label_values(&[origin, server, reason.word()]).inc();
+        }
         self.origin_seconds.with_label_values(&[origin]).observe(seconds);
     }
 

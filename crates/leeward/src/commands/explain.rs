@@ -124,6 +124,10 @@ fn text(found: &Explanation) -> String {
             fact("origin", &format!("{} at {servers}: {} with Host {}", origin.name, origin.target, origin.host));
         }
     }
+    for step in &found.plan {
+        let after = step.after.as_ref().map(|after| format!(", after {after}")).unwrap_or_default();
+        fact("plan", &format!("{}: {}{after}", step.way, step.to));
+    }
     for way in &found.failover {
         let (first, last) = way.status;
         let statuses = if first == last { first.to_string() } else { format!("{first} to {last}") };

@@ -66,6 +66,24 @@ impl StatusSet {
     }
 }
 
+/// In the grammar it is written in: `404 500:504`.
+impl std::fmt::Display for StatusSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut ranges: Vec<(u16, u16)> = Vec::new();
+        for status in self.iter() {
+            match ranges.last_mut() {
+                Some((_, high)) if *high + 1 == status => *high = status,
+                _ => ranges.push((status, status)),
+            }
+        }
+        for (i, (low, high)) in ranges.into_iter().enumerate() {
+            let space = if i == 0 { "" } else { " " };
+            if low == high { write!(f, "{space}{low}")? } else { write!(f, "{space}{low}:{high}")? }
+        }
+        Ok(())
+    }
+}
+
 fn code(text: &str, item: &str) -> Result<u16, Invalid> {
     let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
@@ -106,6 +124,8 @@ mod tests {
             let got = StatusSet::parse(text).ok().map(|set| set.iter().collect::<Vec<_>>());
             assert_eq!(got.as_deref(), *expected, "{text:?}");
         }
+        let written = StatusSet::parse("504 503 404 500").unwrap().to_string();
+        assert_eq!(written, "404 500 503:504");
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn close_attempt(ctx: &mut Context, error: Option<&Error>) {
 /// Counts the attempts this request made itself; those of an alternate request were counted by that.
 fn count_attempts(edge: &Leeward, ctx: &Context) {
     for attempt in &ctx.fetch.made {
-        edge.metrics.attempt(&attempt.origin, &attempt.server, attempt.result, attempt.seconds);
+        let Attempt { origin, server, result, reason, seconds, .. } = attempt;
+        edge.metrics.attempt(origin, server, *result, *reason, *seconds);
     }
 }

@@ -66,6 +66,7 @@ fn child() {
         metrics: Box::new(Vec::new),
         reload: Box::new(|| (true, json!({}))),
         config: Box::new(|| json!({})),
+        origins: Box::new(|| json!({})),
         cache: Box::new(move || {
             let (reloads, reopened) = (reloads.load(Ordering::SeqCst), reopened.load(Ordering::SeqCst));
             json!(format!("reloads={reloads} reopened={reopened}"))

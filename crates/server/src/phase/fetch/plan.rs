@@ -110,22 +110,26 @@ pub(crate) fn is_plain(request: &pingora::http::RequestHeader) -> bool {
 /// Everything that could answer the request besides the attempt that failed.
 fn ready<'c>(edge: &Leeward, session: &Session, ctx: &'c Context) -> Ready<'c> {
     let now = Instant::now();
-    let order = match ctx.route.as_ref().and_then(|route| route.site.as_deref()) {
-        Some(site) => &site.failover_order,
-        None => &ctx.snapshot.cache.failover_order,
-    };
     let more = |walk: &leeward_origin::Walk| {
         let open = |_: &_, address| edge.health.next_trial(&walk.origin, address).is_none_or(|due| due <= now);
         walk.more(&open, now)
     };
     let fetch = &ctx.fetch;
     Ready {
-        order,
+        order: order(ctx),
         more: !fetch.shared_failure && fetch.walk.as_ref().is_some_and(more),
         backup: backup(ctx).filter(|_| !fetch.asked_backup && !fetch.shared_failure).map(|backup| backup.on),
         site_failover: failover::declared(session, ctx),
         stale: stale(session, ctx),
         given_up: fetch.given_up,
+    }
+}
+
+/// `failover_order`: the site's, or for a CDN URL the cache's.
+pub(crate) fn order(ctx: &Context) -> &[Way] {
+    match ctx.route.as_ref().and_then(|route| route.site.as_deref()) {
+        Some(site) => &site.failover_order,
+        None => &ctx.snapshot.cache.failover_order,
     }
 }
 
@@ -140,7 +144,7 @@ fn stale(session: &Session, ctx: &Context) -> Stale {
 }
 
 /// The backup origin of this request: what the rules' `origin-failover` names, else what the origin has.
-fn backup(ctx: &Context) -> Option<&Backup> {
+pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
     let route = ctx.route.as_ref()?;
     let by_rule = || {
         let (policy, effective) = route.rules()?;
