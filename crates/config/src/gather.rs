@@ -66,10 +66,35 @@ pub(crate) fn gather(report: &Report, path: &Path) -> Option<Gathered> {
     for section in ["origins", "sites"] {
         let empty = if section == "sites" { gathered.sites.is_empty() } else { gathered.origins.is_empty() };
         if empty && !report.any_wrong(&root.key(section)) {
-            report.missing(&root, section);
+            let added = report.missing(&root, section);
+            if section == "origins"
+                && let Some(hint) = named_by_sites(&gathered.sites)
+            {
+                added.hint(hint);
+            }
         }
     }
     Some(gathered)
+}
+
+/// Sites that name an origin, for a message: more are only counted.
+const SHOWN_SITES: usize = 3;
+
+/// Which sites would be without their origin.
+fn named_by_sites(sites: &[Found<Site>]) -> Option<String> {
+    let named: Vec<String> = sites
+        .iter()
+        .filter_map(|site| {
+            let (host, origin) = (site.value.host.as_ref()?, site.value.origin.as_ref()?);
+            Some(format!("`{host}` names the origin `{origin}`"))
+        })
+        .collect();
+    let shown = named.iter().take(SHOWN_SITES).cloned().collect::<Vec<_>>().join(", ");
+    match named.len().checked_sub(SHOWN_SITES) {
+        _ if named.is_empty() => None,
+        Some(more @ 1..) => Some(format!("the site {shown}, and {more} more sites name theirs")),
+        _ => Some(format!("the site {shown}")),
+    }
 }
 
 fn is_section(key: &str) -> bool {

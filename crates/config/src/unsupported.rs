@@ -17,13 +17,9 @@ enum When {
     Word(&'static [&'static str]),
     /// A number above this one.
     Above(u64),
-    /// A list other than this one.
-    OtherThan(&'static [&'static str]),
 }
 
-use When::{Above, Given, NotEmpty, OtherThan, True, Word};
-
-const ORDER: &[&str] = &["servers", "backup", "site_failover", "stale"];
+use When::{Above, Given, NotEmpty, True, Word};
 
 /// Keys of the configuration, `*` for every element of a list.
 const KEYS: &[(&str, When)] = &[
@@ -34,21 +30,10 @@ const KEYS: &[(&str, When)] = &[
     ("cache.first_hit_types", NotEmpty),
     ("cache.heuristic", Word(&["on"])),
     ("cache.request_directives", Word(&["honor"])),
-    ("cache.failover_order", OtherThan(ORDER)),
-    ("origins.*.ip_version", Word(&["v6_preferred", "v4_preferred", "v4_only", "v6_only"])),
-    ("origins.*.unavailable", Given),
-    ("origins.*.backup", Given),
-    ("origins.*.websocket", True),
-    ("origins.*.follow_redirects", True),
-    ("origins.*.validation_path", Given),
     ("origins.*.shield", NotEmpty),
-    ("sites.*.failover_order", OtherThan(ORDER)),
     ("sites.*.waf.mode", Word(&["detect", "block"])),
     ("country_filters", NotEmpty),
     ("token_auth", Given),
-    ("addresses.edge", NotEmpty),
-    ("addresses.gateways", NotEmpty),
-    ("addresses.reserved", NotEmpty),
     ("rate_limits", NotEmpty),
     ("waf.mode", Word(&["detect", "block"])),
 ];
@@ -57,7 +42,7 @@ const KEYS: &[(&str, When)] = &[
 const MATCHES: &[&str] = &["geography"];
 
 /// Behaviours of the policy language.
-const BEHAVIORS: &[&str] = &["token-auth", "geo-blacklist", "geo-whitelist", "origin-failover", "content-compression"];
+const BEHAVIORS: &[&str] = &["token-auth", "geo-blacklist", "geo-whitelist", "content-compression"];
 
 impl When {
     fn holds(&self, value: &Value) -> bool {
@@ -68,9 +53,6 @@ impl When {
             (NotEmpty, Value::Object(map)) => !map.is_empty(),
             (Word(words), Value::String(word)) => words.contains(&word.as_str()),
             (Above(most), Value::Number(number)) => number.as_u64().is_some_and(|number| number > *most),
-            (OtherThan(list), Value::Array(values)) => {
-                values.iter().map(Value::as_str).ne(list.iter().copied().map(Some))
-            }
             _ => false,
         }
     }
@@ -111,9 +93,7 @@ fn say(report: &Report, at: &At, value: &Value) {
     let keys: Vec<&str> =
         at.path.iter().filter_map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect();
     let value = match value {
-        Value::Bool(_) | Value::String(_) | Value::Number(_)
-            if keys.last() != Some(&"database") && keys.last() != Some(&"validation_path") =>
-        {
+        Value::Bool(_) | Value::String(_) | Value::Number(_) if keys.last() != Some(&"database") => {
             format!(": {}", value.to_string().trim_matches('"'))
         }
         _ => String::new(),
@@ -191,8 +171,8 @@ mod tests {
         for key in all() {
             let entry = KEYS.iter().find(|(pattern, _)| *pattern == key).map(|(_, when)| when);
             // Sections that say nothing without what is not supported, and keys of which some values are.
-            let section = ["waf", "geo", "addresses"]
-                .contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
+            let section =
+                ["waf", "geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
             if section || matches!(entry, Some(Above(_))) {
                 continue;
             }

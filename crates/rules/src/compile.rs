@@ -9,7 +9,7 @@ use http::HeaderName;
 use crate::behaviors::{self, SINGLE_SLOTS, Setting, Slot};
 use crate::check::report::Report;
 use crate::check::{Context, Form, Step};
-use crate::decide::OriginChoice;
+use crate::decide::{Backup, OriginChoice};
 use crate::index::Index;
 use crate::matches::Test;
 use crate::written;
@@ -38,6 +38,18 @@ pub(crate) struct Placed {
     pub(crate) setting: Setting,
     pub(crate) rule: u32,
     pub(crate) behavior: u32,
+}
+
+impl Placed {
+    /// The place of the behavior in the document.
+    fn place(&self) -> Vec<Step> {
+        vec![
+            Step::from("rules"),
+            Step::from(self.rule as usize),
+            Step::from("behaviors"),
+            Step::from(self.behavior as usize),
+        ]
+    }
 }
 
 /// What a name in a policy names.
@@ -149,17 +161,23 @@ impl Policy {
     /// Every origin that a rule names, with the place of its behavior in the document.
     pub fn origins(&self) -> impl Iterator<Item = (OriginChoice<'_>, Vec<Step>)> {
         self.settings.iter().filter_map(|placed| match &placed.setting {
-            Setting::Origin(origin) => Some((
-                OriginChoice::of(origin),
-                vec![
-                    Step::from("rules"),
-                    Step::from(placed.rule as usize),
-                    Step::from("behaviors"),
-                    Step::from(placed.behavior as usize),
-                ],
-            )),
+            Setting::Origin(origin) => Some((OriginChoice::of(origin), placed.place())),
             _ => None,
         })
+    }
+
+    /// Every backup origin that a rule names, with the place of its behavior in the document.
+    pub fn backups(&self) -> impl Iterator<Item = (Backup<'_>, Vec<Step>)> {
+        self.settings.iter().filter_map(|placed| match &placed.setting {
+            Setting::Backup(plan) => Some((Backup::of(plan), placed.place())),
+            _ => None,
+        })
+    }
+
+    /// Whether a rule has a `site-failover`.
+    #[must_use]
+    pub fn has_site_failover(&self) -> bool {
+        self.settings.iter().any(|placed| placed.slot == Slot::Failover)
     }
 }
 

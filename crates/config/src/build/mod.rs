@@ -1,11 +1,14 @@
 //! Written to ready: every check that needs more than one value, and the snapshot.
 
+mod backup;
 mod cache;
 mod names;
 mod origins;
 mod policies;
 mod policy_origins;
+mod probe;
 mod server;
+mod servers;
 mod sites;
 mod tls;
 
@@ -14,7 +17,7 @@ use std::collections::HashMap;
 pub use policies::MAX_POLICY;
 
 use crate::gather::Gathered;
-use crate::ready::{Addresses, Directories, Dns, Platform, Snapshot};
+use crate::ready::{Directories, Platform, Snapshot};
 use crate::report::Report;
 
 /// Digits or letters of an account number.
@@ -37,6 +40,8 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let admin = server::admin(report, &root.key("admin"), &main.admin, &server);
     let log = server::log(report, &root.key("log"), &main.log);
     let cache = cache::cache(report, &root.key("cache"), &main.cache);
+    let addresses = server::addresses(report, &root.key("addresses"), &main.addresses);
+    let dns = server::dns(report, &root.key("dns"), &main.dns);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
     let mut origins = origins::origins(report, gathered, &hosts);
     let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache);
@@ -46,8 +51,6 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let mut directories = Directories::default();
     origins.all.iter().for_each(|origin| directories.insert(origin));
     let (admin, origins) = (admin?, origins.all);
-    let addresses = Addresses::default();
-    let dns = Dns { servers: Vec::new(), timeout: std::time::Duration::from_secs(1) };
     let generation = 0;
     Some(Snapshot {
         generation,

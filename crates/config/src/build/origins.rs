@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use super::server::not_zero;
 use super::sites::Hosts;
-use super::{names, tls};
+use super::{backup, names, probe, servers, tls};
 use crate::gather::{Found, Gathered};
-use crate::ready::{Origin, OriginServer, OriginTls, Platform, Servers, Timeouts};
+use crate::ready::{Origin, Platform, Timeouts};
 use crate::report::{At, Report};
 use crate::written;
 
 /// Origins of one platform.
 const MAX_ORIGINS: usize = 100;
-/// Servers of one list.
-const MAX_SERVERS: usize = 64;
 /// Characters of a directory.
 const MAX_DIRECTORY: usize = 64;
 
@@ -25,8 +23,10 @@ pub(super) struct Origins {
     pub(super) all: Vec<Arc<Origin>>,
     by_directory: HashMap<(Platform, String), Arc<Origin>>,
     pub(super) by_server: HashMap<String, Arc<Origin>>,
-    /// Those that only policies name, by their keys and timeouts.
-    pub(super) by_policy: HashMap<(u64, Timeouts), Arc<Origin>>,
+    /// Backups of `backup`, by the hosts of their servers.
+    pub(super) by_backup: HashMap<String, Arc<Origin>>,
+    /// Those that only policies name, by their keys.
+    pub(super) by_policy: HashMap<u64, Vec<Arc<Origin>>>,
 }
 
 pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts) -> Origins {
@@ -75,6 +75,11 @@ impl Origins {
                 self.by_server.entry(server.host.clone()).or_insert_with(|| Arc::clone(&origin));
             }
         }
+        if let Some(backup) = &origin.backup {
+            for server in backup.origin.http.iter().flat_map(|list| &list.servers) {
+                self.by_backup.entry(server.host.clone()).or_insert_with(|| Arc::clone(&backup.origin));
+            }
+        }
         self.by_directory.entry((origin.platform, directory.to_owned())).or_insert_with(|| Arc::clone(&origin));
         self.all.push(origin);
     }
@@ -105,7 +110,7 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         }
     }
     let list = |key: &str, list: &Option<written::Servers>, tls: bool| {
-        list.as_ref().map(|list| servers(report, &at.key(key), list, tls, hosts))
+        list.as_ref().map(|list| servers::list(report, &at.key(key), list, tls, hosts))
     };
     let http = list("http", &written.http, false);
     let https = list("https", &written.https, true);
@@ -114,73 +119,60 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
             .error(at, "this origin has neither `http` nor `https`")
             .hint("`http: { servers: [\"http://10.0.0.1:80\"] }`");
     }
-    let host_header = written.host_header.as_ref().map(|host| {
-        if let Err(reason) = names::authority(host) {
-            report.error(&at.key("host_header"), format!("`{host}` is not a host: {reason}"));
-        }
-        host.clone()
-    });
-    for (key, span) in [
-        ("connect", written.timeouts.connect),
-        ("first_byte", written.timeouts.first_byte),
-        ("between_bytes", written.timeouts.between_bytes),
-    ] {
-        not_zero(report, &at.key("timeouts"), key, span);
-    }
-    let tls = origin_tls(report, &at.key("tls"), &written.tls);
-    keyed(Origin {
+    let host_header = host_header(report, at, written.host_header.as_ref());
+    let validation = written
+        .validation_path
+        .as_ref()
+        .and_then(|url| probe::validation(report, &at.key("validation_path"), url, host_header.as_deref()));
+    let health_check = written.health_check.as_ref();
+    let mut origin = Origin {
         name,
         directory: written.directory.clone(),
         platform: written.platform,
         http,
         https,
         host_header,
-        timeouts: Timeouts::from(&written.timeouts),
-        tls,
-        ..Origin::default()
-    })
+        ip_version: written.ip_version,
+        timeouts: timeouts(report, &at.key("timeouts"), &written.timeouts),
+        unavailable: probe::unavailable(report, &at.key("unavailable"), &written.unavailable),
+        backup: None,
+        tls: tls::origin(report, &at.key("tls"), &written.tls),
+        websocket: written.websocket,
+        follow_redirects: written.follow_redirects,
+        validation,
+        health_check: health_check.map(|check| probe::health_check(report, &at.key("health_check"), check)),
+        group_key: 0,
+    };
+    origin.backup =
+        written.backup.as_ref().and_then(|written| backup::backup(report, &at.key("backup"), written, &origin, hosts));
+    keyed(origin)
+}
+
+/// Host towards an origin or its backup, as written.
+pub(super) fn host_header(report: &Report, at: &At, written: Option<&String>) -> Option<String> {
+    let host = written?;
+    if let Err(reason) = names::authority(host) {
+        report.error(&at.key("host_header"), format!("`{host}` is not a host: {reason}"));
+    }
+    Some(host.clone())
+}
+
+fn timeouts(report: &Report, at: &At, written: &written::Timeouts) -> Timeouts {
+    for (key, span) in
+        [("connect", written.connect), ("first_byte", written.first_byte), ("between_bytes", written.between_bytes)]
+    {
+        not_zero(report, at, key, span);
+    }
+    Timeouts::from(written)
 }
 
 fn is_directory(name: &str) -> bool {
     (1..=MAX_DIRECTORY).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-fn origin_tls(report: &Report, at: &At, written: &written::OriginTls) -> OriginTls {
-    if let Some(sni) = &written.sni
-        && let Err(reason) = names::host(sni).and_then(|name| {
-            if name.parse::<std::net::IpAddr>().is_ok() {
-                Err("an address cannot be a server name".to_owned())
-            } else {
-                Ok(name)
-            }
-        })
-    {
-        report.error(&at.key("sni"), format!("`{sni}` is not a server name: {reason}"));
-    }
-    let ca = written
-        .ca
-        .as_ref()
-        .map(|ca| tls::authorities(report, &at.key("ca"), &report.resolve(at.file, ca)))
-        .unwrap_or_default();
-    if !written.verify {
-        if written.ca.is_some() {
-            report.warning(&at.key("verify"), "`ca` has no effect with `verify: false`");
-        } else {
-            report
-                .warning(&at.key("verify"), "the origin's certificate is not verified")
-                .hint("name the authority that signed it: `ca: ca.pem`");
-        }
-    }
-    OriginTls {
-        verify: written.verify,
-        sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()),
-        ca,
-        client: None,
-    }
-}
-
 /// Fills in the key that connections, turns and parsed authorities are kept under: everything that makes the origin what it is, so that
-/// it stays the same over reloads that do not touch the origin, and no two origins share it. Timeouts are not part of it.
+/// it stays the same over reloads that do not touch the origin, and no two origins share it. What does not change a connection is no part
+/// of it: timeouts, the rest of an unavailable server, the choice of addresses, checks. A backup has a key of its own.
 pub(super) fn keyed(mut origin: Origin) -> Origin {
     let mut hasher = DefaultHasher::new();
     (&origin.name, origin.platform, &origin.host_header).hash(&mut hasher);
@@ -188,67 +180,7 @@ pub(super) fn keyed(mut origin: Origin) -> Origin {
         list.as_ref().map(|list| (&list.servers, list.balance)).hash(&mut hasher);
     }
     (origin.tls.verify, &origin.tls.sni, &origin.tls.ca).hash(&mut hasher);
+    origin.tls.client.as_ref().map(|client| (&client.chain, client.key.expose())).hash(&mut hasher);
     origin.group_key = hasher.finish();
     origin
-}
-
-fn servers(report: &Report, at: &At, written: &written::Servers, tls: bool, hosts: &Hosts) -> Servers {
-    let list_at = at.key("servers");
-    let list = written.servers.as_deref().unwrap_or_default();
-    if written.servers.is_none() {
-        report.missing(at, "servers");
-    } else if list.is_empty() && !report.any_wrong(&list_at) {
-        report.error(&list_at, "`servers` is empty");
-    }
-    if list.len() > MAX_SERVERS {
-        report.error(&list_at, format!("{} servers are more than {MAX_SERVERS}", list.len()));
-    }
-    let mut servers: Vec<OriginServer> = Vec::new();
-    for (i, text) in list.iter().enumerate() {
-        let at = list_at.index(i);
-        match server(text, tls) {
-            Ok(server) if servers.contains(&server) => {
-                report.error(&at, format!("the server `{text}` is there twice"));
-            }
-            Ok(server) => {
-                hosts.refuse_loop(report, &at, &server);
-                servers.push(server);
-            }
-            Err((message, hint)) => {
-                report.error(&at, message).hint(hint);
-            }
-        }
-    }
-    Servers { servers, balance: written.balance }
-}
-
-/// A server of a list: `http://host`, `http://host:port`.
-fn server(text: &str, tls: bool) -> Result<OriginServer, (String, String)> {
-    let scheme = if tls { "https" } else { "http" };
-    let form = format!("such as `{scheme}://10.0.0.1:{}`", if tls { 443 } else { 80 });
-    let Some((given, rest)) = text.split_once("://") else {
-        return Err((format!("`{text}` has no scheme"), format!("`{scheme}://{text}`")));
-    };
-    if !given.eq_ignore_ascii_case(scheme) {
-        let other = if given.eq_ignore_ascii_case("http") || given.eq_ignore_ascii_case("https") {
-            format!("`{}` servers belong under `{}:`", given.to_ascii_lowercase(), given.to_ascii_lowercase())
-        } else {
-            form
-        };
-        return Err((format!("`{text}` in the `{scheme}` list does not begin with `{scheme}://`"), other));
-    }
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains(['/', '?', '#', '@']) {
-        return Err((
-            format!("`{text}` is more than a host and a port"),
-            "a path on the origin is the site's `path`".to_owned(),
-        ));
-    }
-    match names::authority(authority) {
-        Ok((host, port)) => {
-            let host = host.trim_matches(['[', ']']).to_owned();
-            Ok(OriginServer { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }) })
-        }
-        Err(reason) => Err((format!("`{text}` is not a server: {reason}"), form)),
-    }
 }

@@ -10,8 +10,9 @@ use leeward_rules::{Context, Policy, Severity, decide};
 use serde_json::Value;
 
 use super::origins::Origins;
+use super::policy_origins::has_only;
 use super::sites::Hosts;
-use crate::ready::{Origin, OriginServer, PolicyOrigins};
+use crate::ready::{Backup, Origin, OriginServer, PolicyOrigins};
 use crate::report::{At, Purpose, Report};
 use crate::tree::{Form, Step};
 use crate::{diagnostic, gather, place, unsupported, written};
@@ -136,7 +137,7 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
     Some((policy, named))
 }
 
-/// Finds or makes the origin of every `origin` behaviour.
+/// Finds or makes the origin of every `origin` and `origin-failover` behaviour.
 fn name_origins(
     around: &Surroundings<'_>,
     document: &Document,
@@ -151,6 +152,26 @@ fn name_origins(
         let server = OriginServer { tls: false, host: choice.domain.to_owned(), port };
         around.hosts.refuse_loop(around.report, &at, &server);
         named.insert(&choice, origins.of_policy(&choice, around.own));
+    }
+    for (choice, path) in policy.backups() {
+        let at = path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
+        let at = at.key("params").key("backupDomain");
+        let server = OriginServer { tls: false, host: choice.domain.to_owned(), port: 80 };
+        around.hosts.refuse_loop(around.report, &at, &server);
+        if let Some(own) = around.own.filter(|own| has_only(own, choice.domain)) {
+            around
+                .report
+                .warning(
+                    &at,
+                    format!(
+                        "`{}` is all that the site's own origin `{}` has: nothing else is asked",
+                        choice.domain, own.name
+                    ),
+                )
+                .hint("name a server of its own for the backup");
+        }
+        let origin = origins.of_failover(choice.domain, around.own);
+        named.insert_backup(&choice, Backup { origin, on: choice.triggers() });
     }
     named
 }

@@ -1,4 +1,4 @@
-//! `server`, `admin`, `log`.
+//! `server`, `admin`, `log`, `addresses`, `dns`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::tls;
-use crate::ready::{AccessLog, AccessLogTo, Admin, Limits, Listener, Server};
+use crate::ready::{AccessLog, AccessLogTo, Addresses, Admin, Dns, Limits, Listener, Server};
 use crate::report::{At, Report};
 use crate::secret;
 use crate::written::{self, Size, Span};
@@ -19,6 +19,10 @@ const MAX_LISTENERS: usize = 256;
 const MAX_HEAD: Size = Size::mib(1);
 /// Fields of a request head that Pingora's HTTP/1 parser takes; it refuses more with 400 before the limit is looked at.
 const MAX_FIELDS: u32 = 256;
+/// Servers that are asked for names.
+const MAX_DNS_SERVERS: usize = 8;
+/// Where they listen (RFC 1035).
+const DNS_PORT: u16 = 53;
 /// The smallest that still lets ordinary requests through.
 const MIN_HEAD: Size = Size(256);
 
@@ -230,4 +234,36 @@ pub(super) fn log(report: &Report, at: &At, written: &written::Log) -> AccessLog
         path => AccessLogTo::File(report.resolve(at.file, path)),
     };
     AccessLog { access, sample: written.sample }
+}
+
+pub(super) fn addresses(report: &Report, at: &At, written: &written::Addresses) -> Addresses {
+    Addresses {
+        edge: networks(report, &at.key("edge"), &written.edge),
+        gateways: networks(report, &at.key("gateways"), &written.gateways),
+        reserved: networks(report, &at.key("reserved"), &written.reserved),
+    }
+}
+
+pub(super) fn dns(report: &Report, at: &At, written: &written::Dns) -> Dns {
+    not_zero(report, at, "timeout", written.timeout);
+    let list_at = at.key("servers");
+    if written.servers.len() > MAX_DNS_SERVERS {
+        report.error(&list_at, format!("{} servers are more than {MAX_DNS_SERVERS}", written.servers.len()));
+    }
+    let mut servers: Vec<SocketAddr> = Vec::new();
+    for (i, text) in written.servers.iter().enumerate() {
+        let with_port = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+        match with_port.or_else(|| text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, DNS_PORT))) {
+            Some(server) if servers.contains(&server) => {
+                report.error(&list_at.index(i), format!("the server `{text}` is there twice"));
+            }
+            Some(server) => servers.push(server),
+            None => {
+                report
+                    .error(&list_at.index(i), format!("`{text}` is not the address of a server for names"))
+                    .hint("an address such as `10.0.0.53`, or with a port `10.0.0.53:53`");
+            }
+        }
+    }
+    Dns { servers, timeout: written.timeout.0 }
 }

@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use leeward_rules::decide::Way;
+
+use super::cache::failover_order;
 use super::names;
 use super::origins::Origins;
 use super::policies;
@@ -136,7 +139,15 @@ pub(super) fn sites(
         let (policy, policy_origins) = policies::of_site(&around, &mut documents, at, written, origins);
         let query_string =
             written.query_string.unwrap_or(if has_policy { QueryString::Unique } else { cache.query_string });
-        let failover_order = cache.failover_order.clone();
+        let failover_order = match &written.failover_order {
+            Some(order) => failover_order(report, &at.key("failover_order"), order),
+            None => cache.failover_order.clone(),
+        };
+        let order_at = match &written.failover_order {
+            Some(_) => at.key("failover_order"),
+            None => gathered.root.key("cache").key("failover_order"),
+        };
+        ways_left_out(report, &order_at, &failover_order, own.as_deref(), &policy);
         sites.insert(Arc::new(Site {
             host: host.clone(),
             origin: own,
@@ -150,6 +161,20 @@ pub(super) fn sites(
     sites
 }
 
+/// Warns of what is configured and never asked because the order leaves it out.
+fn ways_left_out(report: &Report, at: &At, order: &[Way], own: Option<&Origin>, policy: &leeward_rules::Policy) {
+    let left_out = |way: Way| !order.contains(&way) && !order.is_empty() && !report.any_wrong(at);
+    if let Some(own) = own.filter(|own| own.backup.is_some() && left_out(Way::Backup)) {
+        report.warning(at, format!("this order leaves out `backup`: that of the origin `{}` is never asked", own.name));
+    }
+    if left_out(Way::Backup) && policy.backups().next().is_some() {
+        report.warning(at, "this order leaves out `backup`: that of `origin-failover` is never asked");
+    }
+    if left_out(Way::SiteFailover) && policy.has_site_failover() {
+        report.warning(at, "this order leaves out `site_failover`: the policy has one, which never applies");
+    }
+}
+
 /// The origin that a site names.
 fn origin(report: &Report, at: &At, written: &written::Site, origins: &Origins) -> Option<Arc<Origin>> {
     let name = written.origin.as_deref()?;
@@ -159,11 +184,13 @@ fn origin(report: &Report, at: &At, written: &written::Site, origins: &Origins) 
         [] if origins.all.is_empty() => None,
         [] => {
             let elsewhere = origins.named(name, None);
+            // after a reload, what is missing was deleted or renamed: then it counts who still needs it
+            let site = written.host.as_ref().map(|host| format!(" for the site `{host}`")).unwrap_or_default();
             let message = match written.platform {
                 Some(platform) if !elsewhere.is_empty() => {
-                    format!("there is no origin `{name}` on `{}`", platform.name())
+                    format!("there is no origin `{name}` on `{}`{site}", platform.name())
                 }
-                _ => format!("there is no origin `{name}`"),
+                _ => format!("there is no origin `{name}`{site}"),
             };
             let mut known: Vec<&str> = origins.directories().collect();
             known.truncate(20);

@@ -8,8 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::names;
 use crate::gather;
-use crate::ready::{Certificate, Secret, Tls};
+use crate::ready::{Certificate, ClientCertificate, OriginTls, Secret, Tls};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -30,12 +31,65 @@ pub(super) fn listener(report: &Report, at: &At, written: &written::Tls) -> Tls 
         .certificates
         .iter()
         .enumerate()
-        .filter_map(|(i, one)| certificate(report, &list_at.index(i), one))
+        .filter_map(|(i, one)| pair(report, &list_at.index(i), one))
+        .map(|pair| pair.files)
         .collect();
     Tls { certificates, http2: written.http2 }
 }
 
-fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Option<Certificate> {
+/// `tls` of an origin or of a backup.
+pub(super) fn origin(report: &Report, at: &At, written: &written::OriginTls) -> OriginTls {
+    if let Some(sni) = &written.sni
+        && let Err(reason) = names::host(sni).and_then(|name| {
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                Err("an address cannot be a server name".to_owned())
+            } else {
+                Ok(name)
+            }
+        })
+    {
+        report.error(&at.key("sni"), format!("`{sni}` is not a server name: {reason}"));
+    }
+    let ca = written
+        .ca
+        .as_ref()
+        .map(|ca| authorities(report, &at.key("ca"), &report.resolve(at.file, ca)))
+        .unwrap_or_default();
+    if !written.verify {
+        if written.ca.is_some() {
+            report.warning(&at.key("verify"), "`ca` has no effect with `verify: false`");
+        } else {
+            report
+                .warning(&at.key("verify"), "the origin's certificate is not verified")
+                .hint("name the authority that signed it: `ca: ca.pem`");
+        }
+    }
+    let client =
+        written.client_certificate.as_ref().and_then(|written| client(report, &at.key("client_certificate"), written));
+    OriginTls { verify: written.verify, sni: written.sni.as_ref().map(|sni| sni.to_ascii_lowercase()), ca, client }
+}
+
+/// What the edge shows to servers that ask for a certificate.
+fn client(report: &Report, at: &At, written: &written::Certificate) -> Option<ClientCertificate> {
+    let pair = pair(report, at, written)?;
+    // What connects to the origin has only the bytes of the key, and no way to refuse them.
+    if PrivateKeyDer::try_from(pair.private.secret_der()).is_err() {
+        report.error(&at.key("key"), format!("the key in `{}` is of no known form", pair.files.key_file.display()));
+        return None;
+    }
+    let chain = pair.parsed.iter().map(|certificate| certificate.to_vec()).collect();
+    Some(ClientCertificate { chain, key: Secret::new(pair.private.secret_der().to_vec()) })
+}
+
+/// A certificate and its key as files, and what is in them.
+struct Pair {
+    files: Certificate,
+    parsed: Vec<CertificateDer<'static>>,
+    private: PrivateKeyDer<'static>,
+}
+
+/// Reads both files. What does not belong together is reported, and given back all the same.
+fn pair(report: &Report, at: &At, written: &written::Certificate) -> Option<Pair> {
     if written.chain.is_none() {
         report.missing(at, "chain");
     }
@@ -56,7 +110,7 @@ fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Opti
         .ok();
     let (parsed, private) = (parsed?, private?);
     dates(report, &chain_at, &chain_file, &parsed);
-    if let Err(error) = CertifiedKey::from_der(parsed, private, &default_provider()) {
+    if let Err(error) = CertifiedKey::from_der(parsed.clone(), private.clone_key(), &default_provider()) {
         let message = match error {
             rustls::Error::InconsistentKeys(_) => format!(
                 "the key in `{}` does not belong to the certificate in `{}`",
@@ -67,7 +121,8 @@ fn certificate(report: &Report, at: &At, written: &written::Certificate) -> Opti
         };
         report.error(&key_at, message);
     }
-    Some(Certificate { chain_file, key_file, chain, key: Secret::new(key) })
+    let files = Certificate { chain_file, key_file, chain, key: Secret::new(key) };
+    Some(Pair { files, parsed, private })
 }
 
 fn pem(report: &Report, at: &At, path: &Path) -> Option<Vec<u8>> {
@@ -113,7 +168,7 @@ fn dates(report: &Report, at: &At, path: &Path, chain: &[CertificateDer<'_>]) {
 }
 
 /// The DER of the certificate authorities in a PEM file, each of them usable as one.
-pub(super) fn authorities(report: &Report, at: &At, path: &Path) -> Vec<Vec<u8>> {
+fn authorities(report: &Report, at: &At, path: &Path) -> Vec<Vec<u8>> {
     let Some(pem) = pem(report, at, path) else {
         return Vec::new();
     };

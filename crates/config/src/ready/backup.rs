@@ -7,10 +7,11 @@ pub use leeward_rules::decide::plan::Triggers;
 use super::Origin;
 
 /// Whom to ask when an origin fails, and when.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Backup {
-    /// The backup itself: the same servers whatever the client's scheme for a configured one; a backup that it has of its own is not
-    /// asked. Without a `host_header` it sees the client's Host.
+    /// The backup itself. One of the `backup` key has one server, the same for both schemes of clients, and no backup of its own; one of
+    /// `origin-failover` may be another configured origin, whose own backup is not asked. Without a `host_header` it sees the client's
+    /// Host.
     pub origin: Arc<Origin>,
     /// What counts as a failure.
     pub on: Triggers,

@@ -12,7 +12,7 @@ use super::{Backup, Platform, Secret};
 use crate::written;
 
 /// A customer origin. The default has no name and no servers, and the default of every key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Origin {
     /// Stable name for logs and metrics: the directory, or the domain for an origin that only a policy names.
     pub name: String,
@@ -50,7 +50,7 @@ pub struct Origin {
 }
 
 /// Servers of one scheme.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {
     /// In the order written, at least one.
     pub servers: Vec<OriginServer>,
@@ -157,7 +157,7 @@ impl Default for Unavailable {
 pub struct Validation {
     /// As written.
     pub url: String,
-    /// Whether it is an `https` URL: then the TLS servers are asked.
+    /// Whether it is an `https` URL.
     pub tls: bool,
     /// Host of the request, lower case, with a port if one is written.
     pub authority: String,
@@ -179,7 +179,7 @@ pub struct HealthCheck {
 }
 
 /// TLS towards an origin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginTls {
     /// Chain and name are verified.
     pub verify: bool,

@@ -95,6 +95,13 @@ impl PolicyOrigins {
         self.origins.insert(Self::name(choice).into_owned(), origin);
     }
 
+    pub(crate) fn insert_backup(&mut self, choice: &decide::Backup<'_>, backup: Backup) {
+        let of_domain = self.backups.entry(choice.domain.to_owned()).or_default();
+        if !of_domain.iter().any(|(exclude, _)| exclude == choice.exclude) {
+            of_domain.push((*choice.exclude, backup));
+        }
+    }
+
     /// The domain, and what the behaviour says of scheme and port: also the name of an origin that only a policy names.
     #[must_use]
     pub fn name<'c>(choice: &OriginChoice<'c>) -> Cow<'c, str> {

@@ -33,7 +33,8 @@ pub struct Cache {
     pub no_cache_parameter: bool,
     /// How long after expiry an object may be served while the origin cannot be reached; never past must-revalidate.
     pub max_stale: Span,
-    /// What is tried, in this order, when a request fails.
+    /// What is tried, in this order, for a request that is not answered from a fresh copy. `servers` comes first; a step that is left
+    /// out is not taken.
     pub failover_order: Vec<FailoverStep>,
     /// Largest object stored.
     pub max_object: Size,
@@ -100,7 +101,7 @@ pub enum RequestDirectives {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailoverStep {
-    /// The origin's other servers.
+    /// The origin's servers, one after another.
     Servers,
     /// The backup origin.
     Backup,

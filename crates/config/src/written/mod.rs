@@ -16,12 +16,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
-pub use origins::{Backup, Origin, OriginTls, Servers, Timeouts, Unavailable};
+pub use origins::{Backup, HealthCheck, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
 pub use security::{
     Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory, Waf, WafMode,
 };
-pub use server::{Admin, Certificate, Limits, Listener, Log, ProxyProtocol, Server, Tls};
+pub use server::{Admin, Certificate, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use sites::{Site, SiteWaf};
 pub use units::{MAX_SPAN, Size, Span};
 
@@ -42,6 +42,8 @@ pub struct Configuration {
     pub admin: Admin,
     /// The access log.
     pub log: Log,
+    /// Who answers for names of origin servers.
+    pub dns: Dns,
     /// Where countries of client addresses come from.
     pub geo: Geo,
     /// The cache and its defaults.
@@ -72,6 +74,7 @@ impl Default for Configuration {
             server: Server::default(),
             admin: Admin::default(),
             log: Log::default(),
+            dns: Dns::default(),
             geo: Geo::default(),
             cache: Cache::default(),
             origins: Vec::new(),

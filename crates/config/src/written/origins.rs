@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{Certificate, Span};
 use crate::ready::{Balance, IpVersion, Platform};
 
 /// A customer origin. At least one of `http` and `https` is needed.
@@ -26,17 +26,19 @@ pub struct Origin {
     /// Timeouts towards the origin.
     pub timeouts: Timeouts,
     /// How long a server that cannot be reached is left alone.
-    pub unavailable: Option<Unavailable>,
+    pub unavailable: Unavailable,
     /// A server to ask when this origin fails.
     pub backup: Option<Backup>,
     /// TLS towards the origin.
     pub tls: OriginTls,
-    /// Let WebSocket connections through.
+    /// Let WebSocket connections through, to the backup as well.
     pub websocket: bool,
-    /// Follow redirects of the origin instead of passing them on.
+    /// Follow redirects of the origin to hosts that are configured here, instead of passing them on.
     pub follow_redirects: bool,
-    /// URL of a small object that every server must answer with 200.
+    /// URL of a small object that every server must answer with 200. Its host should be `host_header`.
     pub validation_path: Option<String>,
+    /// Ask every server from time to time; absent: only requests tell which server can be reached.
+    pub health_check: Option<HealthCheck>,
     /// Tiers between this server and the origin.
     pub shield: serde_json::Map<String, serde_json::Value>,
 }
@@ -77,7 +79,8 @@ impl Default for Timeouts {
 pub struct Unavailable {
     /// The first time.
     pub first: Span,
-    /// Each further time is this much longer.
+    /// Each further time is this many times longer.
+    #[schemars(range(min = 1.0, max = 10.0))]
     pub factor: f64,
     /// The longest time.
     pub max: Span,
@@ -90,18 +93,53 @@ impl Default for Unavailable {
 }
 
 /// A server to ask when an origin fails.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["server"]))]
 pub struct Backup {
-    /// The server: `https://backup.example.net`.
+    /// The server, for clients on plain HTTP and on HTTPS: `https://backup.example.net`.
     pub server: Option<String>,
     /// Host sent to it; absent: the client's Host.
     pub host_header: Option<String>,
-    /// When it is asked: statuses (`503`, `40x`, `5xx`) and `timeout`, which is every failure to get a response head.
+    /// When it is asked: statuses (`503`, `50x`, `5xx`, `502:504`) and `timeout`, which is every failure to get a response head.
     pub on: Vec<String>,
-    /// Statuses that are passed on instead.
+    /// Statuses that are passed on instead (`403`, `40x`, `4*`).
     pub exclude: Vec<String>,
+    /// TLS towards it. Nothing is taken from the origin's.
+    pub tls: OriginTls,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            server: None,
+            host_header: None,
+            on: ["4xx", "5xx", "timeout"].map(str::to_owned).to_vec(),
+            exclude: Vec::new(),
+            tls: OriginTls::default(),
+        }
+    }
+}
+
+/// Active checks of an origin's servers.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthCheck {
+    /// Path of a GET that must be answered with a status below 400; absent: a TCP connection is enough.
+    pub path: Option<String>,
+    /// From one check to the next.
+    pub interval: Span,
+    /// The longest time for one check.
+    pub timeout: Span,
+    /// Failures one after another that make a server unavailable.
+    #[schemars(range(min = 1))]
+    pub failures: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { path: None, interval: Span::secs(5), timeout: Span::secs(2), failures: 2 }
+    }
 }
 
 /// TLS towards the origin.
@@ -114,10 +152,12 @@ pub struct OriginTls {
     pub sni: Option<String>,
     /// PEM file of the certificate authorities to trust instead of the system's.
     pub ca: Option<String>,
+    /// What is shown to a server that asks its clients for a certificate.
+    pub client_certificate: Option<Certificate>,
 }
 
 impl Default for OriginTls {
     fn default() -> Self {
-        Self { verify: true, sni: None, ca: None }
+        Self { verify: true, sni: None, ca: None, client_certificate: None }
     }
 }

@@ -1,4 +1,4 @@
-//! Written: `server`, `admin`, `log`.
+//! Written: `server`, `admin`, `log`, `dns`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -159,5 +159,21 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { access: "stdout".to_owned(), sample: 1.0 }
+    }
+}
+
+/// Who answers for names of origin servers.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// Addresses of the servers, with a port if it is not 53; empty: those of `/etc/resolv.conf`.
+    pub servers: Vec<String>,
+    /// The longest wait for an answer of one server.
+    pub timeout: Span,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), timeout: Span::secs(1) }
     }
 }

@@ -26,7 +26,7 @@ pub struct Site {
     pub rules: Option<Vec<serde_json::Value>>,
     /// What the query string is to the cache; absent: `unique` with a policy, `cache.query_string` without.
     pub query_string: Option<QueryString>,
-    /// What is tried, in this order, when a request fails; absent: `cache.failover_order`.
+    /// What is tried, in this order, for a request that is not answered from a fresh copy; absent: `cache.failover_order`.
     pub failover_order: Option<Vec<FailoverStep>>,
     /// The web application firewall, for this site.
     pub waf: Option<SiteWaf>,

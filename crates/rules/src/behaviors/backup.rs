@@ -1,5 +1,4 @@
-//! `origin-failover`: a second origin for what the first cannot answer. Compiled here; not enforced yet. Source:
-//! policy-language 7.
+//! `origin-failover`: a second origin for what the first cannot answer. Source: policy-language 7.
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use super::report::Report;
 use super::structure::Read;
 use crate::behaviors::failover::FailoverKind;
 use crate::behaviors::{Setting, Slot};
+use crate::grammar::StatusSet;
 use crate::matches::{self, Test};
 
 /// Comparisons of two rules before the search for hidden rules gives up: it must not make a reload slow.
@@ -20,6 +21,7 @@ pub(super) fn policy(rules: &[Read], report: &mut Report) {
             twice(rule, report);
             lists_in_one_rule(rule, report);
             redirected_posts(rule, report);
+            client_errors(rule, report);
         });
     }
     exemptions(rules, report);
@@ -122,6 +124,25 @@ fn redirected_posts(rule: &Read, report: &mut Report) {
                     report.warn_hint(
                         "this redirect answers every method: browsers turn a redirected POST into a GET",
                         "add a match http-method \"GET HEAD\"",
+                    );
+                });
+            });
+        }
+    }
+}
+
+/// What the first origin says of the client, the backup would say as well: the client only waits longer, and a flood of bad requests
+/// reaches both origins. 404 alone may be meant: a copy of what the first one has lost.
+fn client_errors(rule: &Read, report: &mut Report) {
+    for (index, (_, setting)) in settings(rule).enumerate() {
+        let Setting::Backup(plan) = setting else { continue };
+        let left = StatusSet::client_errors().without(plan.exclude);
+        if left.iter().any(|status| status != 404) {
+            report.within("behaviors", |report| {
+                report.within(index, |report| {
+                    report.warn_hint(
+                        format!("client errors are not excluded: the backup is also asked after {left}"),
+                        "name them in excludeStatus: 40x, or 4* for all of them",
                     );
                 });
             });

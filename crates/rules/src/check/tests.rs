@@ -343,6 +343,8 @@ fn suspicious_policies_are_warned_about() {
         ("[{matches: [{name: http-method, value: GET}], behaviors: [{name: site-failover, type: serve-301, params: {httpResponseStatus: '500', alternateHostname: m.example.net, alternatePath: '-', preserveQueryString: true}}]}]".to_owned(), "rules[0].behaviors[0].type: browsers keep a 301"),
         ("[{matches: [{name: url-path, value: a}], behaviors: [{name: site-failover, type: serve-302, params: {httpResponseStatus: '500', alternateHostname: m.example.net, alternatePath: '-', preserveQueryString: true}}]}]".to_owned(), "rules[0].behaviors[0]: this redirect answers every method"),
         ("[{matches: [{name: url-path, value: a}], behaviors: [{name: site-failover, type: serve-alternate, params: {httpResponseStatus: '500', alternateHostname: m.example.net, alternatePath: '-', preserveQueryString: true}}]}]".to_owned(), "rules[0].behaviors[0].params.alternateHostname: m.example.net is no site here"),
+        ("[{matches: [{name: url-path, value: a}], behaviors: [{name: origin-failover, params: {backupDomain: b.example.net}}]}]".to_owned(), "rules[0].behaviors[0]: client errors are not excluded: the backup is also asked after 400:401 403:405"),
+        ("[{matches: [{name: url-path, value: a}], behaviors: [{name: origin-failover, params: {backupDomain: b.example.net, excludeStatus: 403:405 41*}}]}]".to_owned(), "rules[0].behaviors[0]: client errors are not excluded: the backup is also asked after 400:401"),
         ("[{matches: [{name: url-path, value: a}], behaviors: [{name: origin-characteristics}]}]".to_owned(), "rules[0].behaviors[0]: origin-characteristics has no effect"),
     ];
     for (rules, expected) in table {
@@ -367,6 +369,9 @@ fn policies_without_anything_suspicious_are_not_warned_about() {
         format!("[{{matches: [{{name: cookie, value: a}}, {{name: cookie, value: b}}], {store}}}]"),
         format!("[{{matches: [{{name: url-wildcard, value: '/a/*'}}, {{name: url-wildcard, value: '*/b'}}], {store}}}]"),
         "[{matches: [{name: url-path, value: a}], behaviors: [{name: modify-outgoing-response-header, type: add, params: {name: X-A, value: b}}]}, {matches: [{name: url-wildcard, value: '/*'}], behaviors: [{name: modify-outgoing-response-header, type: add, params: {name: X-B, value: b}}]}]".to_owned(),
+        "[{matches: [{name: url-path, value: a}], behaviors: [{name: origin-failover, params: {backupDomain: b.example.net, excludeStatus: 40x}}]}]".to_owned(),
+        // What the first origin has lost, the backup may have.
+        "[{matches: [{name: url-path, value: a}], behaviors: [{name: origin-failover, params: {backupDomain: b.example.net, excludeStatus: 400:403 405}}]}]".to_owned(),
         "[{matches: [{name: http-method, value: GET HEAD}], behaviors: [{name: site-failover, type: serve-alternate, params: {httpResponseStatus: '500', alternateHostname: failover.example.com, alternatePath: '-', preserveQueryString: true}}]}]".to_owned(),
     ] {
         let (_, problems) = both(&yaml(&format!("rules: {rules}")), Form::Yaml);

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::plan::Triggers;
 use super::{HeaderEdits, edits};
+use crate::behaviors::backup::Plan;
 use crate::behaviors::origin::{Name, Origin, OriginScheme};
 use crate::behaviors::{Setting, Slot};
 use crate::compile::Policy;
 use crate::evaluate::Effective;
 use crate::facts::Facts;
+use crate::grammar::StatusSet;
 
 /// The origin that the rules choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +64,31 @@ pub struct Backup<'p> {
     /// Name or address, lower case.
     pub domain: &'p str,
     /// Statuses of the first origin that go to the client as they are.
-    pub exclude: &'p crate::grammar::StatusSet,
+    pub exclude: &'p StatusSet,
     /// The longest time for a connection to the first origin.
     pub connect_timeout: Option<Duration>,
     /// The longest wait for its response head.
     pub first_byte_timeout: Option<Duration>,
     /// Further tries at the first origin.
     pub max_retries: u8,
+}
+
+impl<'p> Backup<'p> {
+    pub(crate) fn of(plan: &'p Plan) -> Self {
+        Self {
+            domain: &plan.domain,
+            exclude: &plan.exclude,
+            connect_timeout: plan.connect_timeout,
+            first_byte_timeout: plan.first_byte_timeout,
+            max_retries: plan.max_retries,
+        }
+    }
+
+    /// What counts as a failure of the first origin: every error status that is not excluded, and every failure to get an answer.
+    #[must_use]
+    pub fn triggers(&self) -> Triggers {
+        Triggers { statuses: StatusSet::all().without(*self.exclude), unanswered: true }
+    }
 }
 
 /// What the rules say about asking the origin.
@@ -94,13 +115,7 @@ pub fn origin<'p>(policy: &'p Policy, effective: &Effective) -> Option<OriginCho
 #[must_use]
 pub fn backup<'p>(policy: &'p Policy, effective: &Effective) -> Option<Backup<'p>> {
     match effective.setting(policy, Slot::Backup) {
-        Some(Setting::Backup(plan)) => Some(Backup {
-            domain: &plan.domain,
-            exclude: &plan.exclude,
-            connect_timeout: plan.connect_timeout,
-            first_byte_timeout: plan.first_byte_timeout,
-            max_retries: plan.max_retries,
-        }),
+        Some(Setting::Backup(plan)) => Some(Backup::of(plan)),
         _ => None,
     }
 }

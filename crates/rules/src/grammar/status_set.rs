@@ -29,6 +29,38 @@ impl StatusSet {
         }
     }
 
+    /// Every status that a set can have.
+    #[must_use]
+    pub fn all() -> Self {
+        let mut all = Self::default();
+        (LOWEST..=HIGHEST).for_each(|status| all.insert(status));
+        all
+    }
+
+    /// Errors that speak of the client or of its URL, and that a second server would answer as well.
+    #[must_use]
+    pub fn client_errors() -> Self {
+        let mut set = Self::default();
+        [400, 401, 403, 404, 405].into_iter().for_each(|status| set.insert(status));
+        set
+    }
+
+    /// The members of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.word(i) | other.word(i)))
+    }
+
+    /// The members that the other has not.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.word(i) & !other.word(i)))
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
     /// Members in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         (LOWEST..=HIGHEST).filter(|status| self.contains(*status))
@@ -126,6 +158,24 @@ mod tests {
         }
         let written = StatusSet::parse("504 503 404 500").unwrap().to_string();
         assert_eq!(written, "404 500 503:504");
+    }
+
+    #[test]
+    fn sets_are_joined_and_taken_from_each_other() {
+        let set = |text| StatusSet::parse(text).unwrap();
+        for (one, other, or, without) in [
+            ("404 500", "500 599", "404 500 599", "404"),
+            ("400:463", "464:599", "400:599", "400:463"),
+            ("400:599", "401:599", "400:599", "400"),
+        ] {
+            assert_eq!(set(one).or(set(other)), set(or), "{one} or {other}");
+            assert_eq!(set(one).without(set(other)), set(without), "{one} without {other}");
+        }
+        assert_eq!(StatusSet::all(), set("400:599"));
+        for text in ["404", "400:599", "400:401 403:405", "404 500:504 599"] {
+            assert_eq!(set(text).to_string(), text);
+        }
+        assert_eq!(StatusSet::all().without(StatusSet::all()), StatusSet::default());
     }
 
     #[test]
