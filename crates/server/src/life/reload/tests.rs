@@ -87,6 +87,26 @@ fn a_broken_file_leaves_what_runs_and_says_why() {
 }
 
 #[test]
+fn an_origin_that_a_site_names_stays_and_the_refusal_says_which_site() {
+    let running = start(PLAIN);
+    for (change, origins) in [
+        ("deleted", "[{ directory: films, http: { servers: ['http://127.0.0.1:1'] } }]"),
+        ("renamed", "[{ directory: photos2, http: { servers: ['http://127.0.0.1:1'] } }]"),
+    ] {
+        let sites = "[{ host: www.one.test, origin: photos }]";
+        let configuration = format!("{PLAIN}origins: {origins}\nsites: {sites}\n");
+        write(running.directory.path(), "leeward.yaml", &configuration);
+        let refused = running.reloader.reload();
+        let said: Vec<&str> = refused.diagnostics.iter().map(|said| said.message.as_str()).collect();
+        assert_eq!(said, ["there is no origin `photos` for the site `www.one.test`"], "{change}");
+        assert_eq!((refused.ok, refused.generation), (false, 1), "{change}");
+        let current = running.reloader.current().load();
+        let serving = current.sites.find("www.one.test").and_then(|site| site.origin.as_ref());
+        assert_eq!(serving.map(|origin| origin.name.as_str()), Some("photos"), "{change}");
+    }
+}
+
+#[test]
 fn what_is_only_read_at_a_start_is_named() {
     let running = start("server: { listen: [{ address: '127.0.0.1:0' }], threads: 2 }\ncache: { memory: 64MiB }\n");
     let listen = "listen: [{ address: '127.0.0.1:0' }]";
