@@ -29,6 +29,8 @@ enum Command {
     Explain(commands::explain::Args),
     /// Ask the running edge whether it serves: exit code 0 when it does, 1 when not.
     Status(commands::status::Args),
+    /// Say how the origin servers are; or which addresses they must let in; or ask each for its validation path.
+    Origins(commands::origins::Args),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Start a small origin, its mirror and an edge on loopback, and say what to try.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Origins(args) => commands::origins::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Demo(args) => commands::demo::run(&args),
     };

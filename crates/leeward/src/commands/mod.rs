@@ -3,7 +3,9 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod origins;
 pub(crate) mod run;
+pub(crate) mod running;
 pub(crate) mod schema;
 pub(crate) mod status;
 

@@ -130,14 +130,14 @@ impl Verdict {
     }
 }
 
-/// Asks every address of every server that has to answer a validation path, one after the other, in the order written.
+/// Asks every address of every server of every origin that has a validation path for it, each in the scheme that it speaks,
+/// one after the other, in the order written.
 /// `said` hears each verdict as it comes.
 pub async fn validate(snapshot: &Snapshot, resolver: &Resolver, mut said: impl FnMut(Verdict)) {
     let probe = Probe::default();
     for origin in &snapshot.origins {
         let Some(validation) = &origin.validation else { continue };
-        let asked: Vec<_> = servers(origin).filter(|server| server.tls == validation.tls).collect();
-        for server in asked {
+        for server in servers(origin) {
             let verdict = |address, result, began: Instant| Verdict {
                 origin: origin.name.clone(),
                 server: server.clone(),

@@ -1,0 +1,141 @@
+//! `leeward origins`, as people and scripts meet it: a running edge, real servers on loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn leeward(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leeward")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A folder with one configuration: what is given, and a site of the origin `photos`.
+fn folder(configuration: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{configuration}\nsites:\n  - {{ host: www.example.com, origin: photos }}\n");
+    std::fs::write(folder.path().join("leeward.yaml"), text).unwrap();
+    folder
+}
+
+/// An edge that runs until it is dropped.
+struct Edge {
+    process: Child,
+    listener: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Edge {
+    fn start(folder: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_leeward"))
+            .arg("run")
+            .current_dir(folder)
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut after = |words: &str| {
+            let said = lines.by_ref().map(Result::unwrap).find_map(|line| line.split_once(words)?.1.parse().ok());
+            said.unwrap_or_else(|| panic!("the edge never said `{words}`"))
+        };
+        let (listener, admin) = (after("listening on "), after("admin on "));
+        // what it says later must not fill the pipe
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, listener, admin }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.listener).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server on a port of its own that answers every request with this status and keeps what it heard.
+fn serve(status: u16) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, (say, heard)) = (listener.local_addr().unwrap(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 2048];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let _ = say.send(String::from_utf8_lossy(&request[..read]).into_owned());
+            let _ = write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    (address, heard)
+}
+
+/// Where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn the_state_of_the_servers_is_the_running_edges() {
+    let ((up, _heard), down) = (serve(200), nobody());
+    let folder = folder(&format!(
+        "server: {{ listen: [{{ address: '127.0.0.1:0' }}] }}
+admin: {{ address: '127.0.0.1:0', token: {{ file: token }} }}
+origins:
+  - directory: photos
+    http: {{ servers: ['http://{down}', 'http://{up}'], balance: primary_failover }}"
+    ));
+    std::fs::write(folder.path().join("token"), "sesame").unwrap();
+    let edge = Edge::start(folder.path());
+    let admin = edge.admin.to_string();
+    let ask = |more: &[&str]| leeward(folder.path(), &[&["origins", "--address", &admin], more].concat());
+
+    let before = text(&ask(&[]));
+    let rows: Vec<Vec<&str>> = before.lines().map(|line| line.split_whitespace().collect()).collect();
+    let (url, at) = (|address| format!("http://{address}"), |address: SocketAddr| address.to_string());
+    let well = |address| ["photos".to_owned(), url(address), at(address), "available".to_owned()];
+    assert_eq!(rows[1..], [well(down).to_vec(), well(up).to_vec()], "{before}");
+
+    let answer = edge.get("/a");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let after = ask(&["--format", "json"]);
+    assert_eq!(after.status.code(), Some(0), "{}", text(&after));
+    let said: serde_json::Value = serde_json::from_slice(&after.stdout).unwrap();
+    for (server, state) in [(0, "excluded"), (1, "available")] {
+        let found = said.pointer(&format!("/origins/0/servers/{server}/addresses/0/state"));
+        assert_eq!(found.and_then(serde_json::Value::as_str), Some(state), "server {server} in {said:#}");
+    }
+    let after = text(&ask(&[]));
+    let row: Vec<_> = after.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row[3..6], ["excluded", "1", "connect_refused"], "{after}");
+    assert_eq!(row[7], "in", "{after}");
+}
+
+#[test]
+fn without_an_edge_that_answers_the_exit_code_is_1_and_without_an_address_2() {
+    let photos = "origins: [{ directory: photos, http: { servers: ['http://192.0.2.1'] } }]";
+    let alone = folder(&format!("admin: {{ address: '{}' }}\n{photos}", nobody()));
+    let broken = folder("origins: [{ directory: photos }]");
+    // something that is no edge answers
+    let (other, _heard) = serve(404);
+    let strange = folder(&format!("admin: {{ address: '{other}' }}\n{photos}"));
+    for (folder, code, said) in [(&alone, 1, "nobody answers"), (&broken, 2, "not valid"), (&strange, 1, "status 404")]
+    {
+        let output = leeward(folder.path(), &["origins"]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert!(text(&output).contains(said), "{said} is not in {}", text(&output));
+    }
+}
