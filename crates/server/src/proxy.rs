@@ -129,7 +129,7 @@ impl ProxyHttp for Leeward {
     }
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
-        let serve = lookup::may_serve_stale(self, session, ctx, error);
+        let serve = lookup::may_serve_stale(session, ctx, error);
         if let (true, Some(error)) = (serve, error) {
             // what is left of the answer is read and thrown away, without a hook
             ctx.fetch.watch = None;

@@ -245,7 +245,7 @@ impl Walk {
         }
         match soonest {
             Some((i, _)) => self.connect(i),
-            None if left => Step::Down { refusing },
+            None if left && (self.extra == 0 || self.made == 0) => Step::Down { refusing },
             None if self.extra > 0 => {
                 self.extra -= 1;
                 let first = self.candidates.iter().position(|candidate| matches!(candidate.at, At::Address(_)));

@@ -138,7 +138,7 @@ pub(crate) async fn alternate(edge: &Leeward, session: &mut Session, ctx: &mut C
         session.cache.release_write_lock(NoCacheReason::UpstreamError);
     }
     leaves(edge, ctx, FailoverTo::Alternate, onward.status, onward.reason, failover.url.to_string());
-    let may_fail = stale_is_behind(edge, session, ctx);
+    let may_fail = stale_is_behind(session, ctx);
     let served = serve_alternate(session, ctx, &failover.url, may_fail).await;
     if served {
         ctx.reason = Some(onward.reason);

@@ -20,7 +20,6 @@ use pingora_proxy::Session;
 use super::{failover, fetch};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
-use crate::proxy::Leeward;
 
 /// How often a waiting request looks again after the fetch it waited for came to nothing.
 const LOOK_AGAIN: usize = 2;
@@ -179,13 +178,13 @@ pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut 
 
 /// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error` where the
 /// plan says so. Its windows were checked before.
-pub(crate) fn may_serve_stale(edge: &Leeward, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
     // the framework would refresh an alternate's copy with a request for what the client asked for
     let Some(error) = error else { return !ctx.lookup.must_revalidate && ctx.alternate.is_none() };
     if *error.esource() != ErrorSource::Upstream {
         return false;
     }
-    let Some(fetch::Onward { status, reason, .. }) = fetch::stale_is_next(edge, session, ctx, error) else {
+    let Some(fetch::Onward { status, reason, .. }) = fetch::stale_is_next(session, ctx, error) else {
         return false;
     };
     // Pingora does not keep a connection after a failed attempt, whatever is served: say so

@@ -69,10 +69,10 @@ fn answered(status: u16) -> Failure {
 
 /// Whether a stale copy is the next way on from an error: an origin's 5xx whose head just came, or the failure that was
 /// the last.
-pub(crate) fn stale_is_next(edge: &Leeward, session: &Session, ctx: &mut Context, error: &Error) -> Option<Onward> {
+pub(crate) fn stale_is_next(session: &Session, ctx: &mut Context, error: &Error) -> Option<Onward> {
     if let (ErrorType::HTTPStatus(status), true) = (error.etype(), ctx.fetch.current.is_some()) {
         let failed = leeward_rules::decide::plan::Failed::Status(*status);
-        ctx.fetch.onward = Some(plan::ask(edge, session, ctx, failed, Reason::Status));
+        ctx.fetch.onward = Some(plan::ask(session, ctx, failed, Reason::Status, false));
     }
     ctx.fetch.onward.filter(|onward| onward.next == Next::Way(Way::Stale))
 }

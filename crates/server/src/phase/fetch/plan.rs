@@ -39,18 +39,28 @@ impl Onward {
     }
 }
 
-/// Decides where a failure leads, and keeps it. Returns whether another attempt is made.
+/// Decides where a failed attempt leads, and keeps it. Returns whether another attempt is made.
 pub(super) fn decide(edge: &Leeward, session: &Session, ctx: &mut Context, failure: &Failure) -> bool {
+    let more = has_more(edge, ctx);
+    settle(edge, session, ctx, failure, more)
+}
+
+/// Decides where a way leads that no attempt is left on.
+pub(super) fn leave(edge: &Leeward, session: &Session, ctx: &mut Context, failure: &Failure) {
+    settle(edge, session, ctx, failure, false);
+}
+
+fn settle(edge: &Leeward, session: &Session, ctx: &mut Context, failure: &Failure, more: bool) -> bool {
     ctx.fetch.onward = None;
     let Some(failed) = failed(failure, ctx.lookup.must_revalidate) else { return false };
-    let onward = ask(edge, session, ctx, failed, failure.reason);
+    let onward = ask(session, ctx, failed, failure.reason, more);
     keep(edge, ctx, onward, failed)
 }
 
-/// The decision alone.
-pub(super) fn ask(edge: &Leeward, session: &Session, ctx: &Context, failed: Failed, reason: Reason) -> Onward {
+/// The decision alone. `more`: another server of the way under way is left.
+pub(super) fn ask(session: &Session, ctx: &Context, failed: Failed, reason: Reason, more: bool) -> Onward {
     let at = ctx.fetch.walk.as_ref().map_or(Way::Servers, |walk| walk.way);
-    let ready = ready(edge, session, ctx);
+    let ready = Ready { more, ..ready(session, ctx) };
     let next = plan::next(at, failed, repeat(session), &ready);
     Onward { next, status: plan::would_be(at, failed, ready.given_up), reason }
 }
@@ -107,17 +117,20 @@ pub(crate) fn is_plain(request: &pingora::http::RequestHeader) -> bool {
     matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) && !failover::has_body(request)
 }
 
-/// Everything that could answer the request besides the attempt that failed.
-fn ready<'c>(edge: &Leeward, session: &Session, ctx: &'c Context) -> Ready<'c> {
+/// Whether the way under way has another server that may be asked now.
+fn has_more(edge: &Leeward, ctx: &Context) -> bool {
     let now = Instant::now();
-    let more = |walk: &leeward_origin::Walk| {
-        let open = |_: &_, address| edge.health.next_trial(&walk.origin, address).is_none_or(|due| due <= now);
-        walk.more(&open, now)
-    };
+    let Some(walk) = ctx.fetch.walk.as_ref().filter(|_| !ctx.fetch.shared_failure) else { return false };
+    let open = |_: &_, address| edge.health.next_trial(&walk.origin, address).is_none_or(|due| due <= now);
+    walk.more(&open, now)
+}
+
+/// Everything that could answer the request besides the way under way.
+fn ready<'c>(session: &Session, ctx: &'c Context) -> Ready<'c> {
     let fetch = &ctx.fetch;
     Ready {
         order: order(ctx),
-        more: !fetch.shared_failure && fetch.walk.as_ref().is_some_and(more),
+        more: false,
         backup: backup(ctx).filter(|_| !fetch.asked_backup && !fetch.shared_failure).map(|backup| backup.on),
         site_failover: failover::declared(session, ctx),
         stale: stale(session, ctx),
@@ -161,11 +174,11 @@ pub(crate) fn alternate_is_next(ctx: &Context) -> bool {
 }
 
 /// Whether a stale copy is served when the alternate site cannot be reached.
-pub(crate) fn stale_is_behind(edge: &Leeward, session: &Session, ctx: &mut Context) -> bool {
+pub(crate) fn stale_is_behind(session: &Session, ctx: &mut Context) -> bool {
     if let Some(walk) = &mut ctx.fetch.walk {
         walk.way = Way::SiteFailover;
     }
-    ask(edge, session, ctx, Failed::Unsent(503), Reason::Unavailable).next == Next::Way(Way::Stale)
+    ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next == Next::Way(Way::Stale)
 }
 
 /// How the request's own servers are walked.

@@ -40,35 +40,40 @@ pub(crate) async fn next_peer(
     }
     loop {
         let now = Instant::now();
-        let failure = match step(edge, ctx, now)? {
+        match step(edge, ctx, now)? {
             Step::Connect(target) => return Ok(Box::new(peer(edge, ctx, Current { target, started: now }))),
-            Step::Resolve(server) => {
-                resolve(edge, ctx, &server, now).await;
-                continue;
+            Step::Resolve(server) => resolve(edge, ctx, &server, now).await,
+            Step::Unresolved(server, error) => {
+                let failure = unresolved(ctx, &server, &error, now);
+                plan::decide(edge, session, ctx, &failure);
+                go(edge, session, ctx).await?;
             }
-            Step::Unresolved(server, error) => unresolved(ctx, &server, &error, now),
             Step::Down { refusing } => {
-                let unavailable = last(ctx).unwrap_or(UNAVAILABLE);
-                let forced = how_far(edge, session, ctx, unavailable, refusing);
-                if let (Forced::Refusing | Forced::All, Some(walk)) = (forced, &mut ctx.fetch.walk) {
-                    walk.force(forced);
-                    continue;
+                let failure = ctx.fetch.last.unwrap_or(UNAVAILABLE);
+                match (how_far(session, ctx, failure, refusing), &mut ctx.fetch.walk) {
+                    (forced @ (Forced::Refusing | Forced::All), Some(walk)) => walk.force(forced),
+                    _ => leave(edge, session, ctx, &failure).await?,
                 }
-                unavailable
             }
-            Step::Over => last(ctx).unwrap_or(UNAVAILABLE),
-            Step::Deadline => DEADLINE,
-        };
-        plan::decide(edge, session, ctx, &failure);
-        go(edge, session, ctx).await?;
+            Step::Over => {
+                let failure = ctx.fetch.last.unwrap_or(UNAVAILABLE);
+                leave(edge, session, ctx, &failure).await?;
+            }
+            Step::Deadline => leave(edge, session, ctx, &DEADLINE).await?,
+        }
     }
+}
+
+async fn leave(edge: &Leeward, session: &mut Session, ctx: &mut Context, failure: &Failure) -> pingora::Result<()> {
+    plan::leave(edge, session, ctx, failure);
+    go(edge, session, ctx).await
 }
 
 /// Which servers are tried although they are known not to answer. With a backup origin none. Where only another site or a
 /// stale copy is left, those that refuse connections: it costs no waiting, and the origin's return is seen at once. Where
 /// nothing is left, all.
-fn how_far(edge: &Leeward, session: &Session, ctx: &Context, failure: Failure, refusing: bool) -> Forced {
-    match plan::ask(edge, session, ctx, Failed::Unsent(failure.status), failure.reason).next {
+fn how_far(session: &Session, ctx: &Context, failure: Failure, refusing: bool) -> Forced {
+    match plan::ask(session, ctx, Failed::Unsent(failure.status), failure.reason, false).next {
         Next::Error(_) => Forced::All,
         Next::Way(Way::SiteFailover | Way::Stale) if refusing => Forced::Refusing,
         _ => Forced::None,
@@ -153,11 +158,11 @@ async fn go(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> pingora
                 }
                 // a backup without a server for the client's scheme cannot be connected to
                 walk.way = leg.way;
-                plan::decide(edge, session, ctx, &UNAVAILABLE);
+                plan::leave(edge, session, ctx, &UNAVAILABLE);
             }
             None => {
                 walk.way = Way::SiteFailover;
-                plan::decide(edge, session, ctx, &UNAVAILABLE);
+                plan::leave(edge, session, ctx, &UNAVAILABLE);
             }
         }
     }
@@ -220,13 +225,9 @@ fn origin_name(ctx: &Context) -> String {
     ctx.fetch.walk.as_ref().map(|walk| walk.origin.name.clone()).unwrap_or_default()
 }
 
-fn last(ctx: &Context) -> Option<Failure> {
-    ctx.fetch.last
-}
-
 /// The error of a request that no attempt is left for: what failed last.
 fn given_up(ctx: &Context) -> Box<Error> {
-    let reason = ctx.fetch.onward.map(|onward| onward.reason).or(last(ctx).map(|failure| failure.reason));
+    let reason = ctx.fetch.onward.map(|onward| onward.reason).or(ctx.fetch.last.map(|failure| failure.reason));
     Error::explain(failure::type_of(reason.unwrap_or(Reason::Unavailable)), "no server is left").into_up()
 }
 
