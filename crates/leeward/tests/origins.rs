@@ -139,3 +139,63 @@ fn without_an_edge_that_answers_the_exit_code_is_1_and_without_an_address_2() {
         assert!(text(&output).contains(said), "{said} is not in {}", text(&output));
     }
 }
+
+#[test]
+fn the_allow_list_is_merged_and_sorted() {
+    let photos = "origins: [{ directory: photos, http: { servers: ['http://192.0.2.1'] } }]";
+    let blocks = "addresses:
+  edge: [198.51.100.0/25, 198.51.100.128/25, '2001:db8:1::/48', 192.0.2.7/32]
+  gateways: [192.0.2.7/32, '2001:db8::/48', 203.0.113.0/24]
+  reserved: [198.51.100.16/28, 10.0.0.0/8]\n";
+    let some = folder(&format!("{blocks}{photos}"));
+    let none = folder(photos);
+    let want = ["10.0.0.0/8", "192.0.2.7/32", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/47"];
+
+    let listed = leeward(some.path(), &["origins", "--allow-list"]);
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().collect::<Vec<_>>(), want, "{}", text(&listed));
+    assert_eq!(listed.status.code(), Some(0));
+    let listed = leeward(some.path(), &["origins", "--allow-list", "--format", "json"]);
+    let said: Vec<String> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(said, want);
+
+    let listed = leeward(none.path(), &["origins", "--allow-list"]);
+    assert_eq!((listed.status.code(), &*listed.stdout), (Some(1), &b""[..]), "{}", text(&listed));
+}
+
+#[test]
+fn validation_asks_every_server_and_is_good_when_all_answer_200() {
+    let ((good, heard), (missing, _heard), down) = (serve(200), serve(404), nobody());
+    let photos = |servers: &[SocketAddr], more: &str| {
+        let servers: Vec<_> = servers.iter().map(|server| format!("'http://{server}'")).collect();
+        folder(&format!(
+            "origins:\n  - directory: photos\n    http: {{ servers: [{}] }}\n    timeouts: {{ connect: 1s, first_byte: 2s }}{more}",
+            servers.join(", ")
+        ))
+    };
+    let path = "\n    validation_path: http://www.example.net/permanent/probe.png?v=1";
+    let own = "\n    host_header: www.example.net";
+    let cases = [
+        (photos(&[good], &format!("{path}{own}")), 0, vec!["ok"]),
+        (photos(&[good, missing, down], path), 1, vec!["ok", "failed", "failed"]),
+        (photos(&[good], own), 2, vec![]),
+    ];
+    for (folder, code, words) in &cases {
+        let output = leeward(folder.path(), &["origins", "--validate"]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(*code), "{said}");
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first: Vec<_> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(first, *words, "{said}");
+    }
+    let asked: Vec<_> = heard.try_iter().collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    for request in asked {
+        let (line, host) = ("GET /permanent/probe.png?v=1 HTTP/1.1\r\n", "\r\nHost: www.example.net\r\n");
+        assert!(request.starts_with(line) && request.contains(host), "{request}");
+    }
+    let output = leeward(cases[1].0.path(), &["origins", "--validate", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses: Vec<_> = said.as_array().unwrap().iter().map(|one| one["status"].as_u64()).collect();
+    assert_eq!(statuses, [Some(200), Some(404), None], "{said:#}");
+    assert_eq!(said[2]["error"], "The origin refused the connection.", "{said:#}");
+}
