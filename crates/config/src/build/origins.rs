@@ -120,10 +120,6 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
             .hint("`http: { servers: [\"http://10.0.0.1:80\"] }`");
     }
     let host_header = host_header(report, at, written.host_header.as_ref());
-    let validation = written
-        .validation_path
-        .as_ref()
-        .and_then(|url| probe::validation(report, &at.key("validation_path"), url, host_header.as_deref()));
     let health_check = written.health_check.as_ref();
     let mut origin = Origin {
         name,
@@ -139,10 +135,17 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         tls: tls::origin(report, &at.key("tls"), &written.tls),
         websocket: written.websocket,
         follow_redirects: written.follow_redirects,
-        validation,
+        validation: None,
         health_check: health_check.map(|check| probe::health_check(report, &at.key("health_check"), check)),
         group_key: 0,
     };
+    if origin.follow_redirects && matches!(origin.platform, Platform::Adn | Platform::Can) {
+        let platform = origin.platform.name();
+        let message = format!("`follow_redirects` has no effect on requests of the platform `{platform}`");
+        report.warning(&at.key("follow_redirects"), message);
+    }
+    let validation = written.validation_path.as_ref();
+    origin.validation = validation.and_then(|url| probe::validation(report, &at.key("validation_path"), url, &origin));
     origin.backup =
         written.backup.as_ref().and_then(|written| backup::backup(report, &at.key("backup"), written, &origin, hosts));
     keyed(origin)

@@ -2,7 +2,7 @@
 
 use super::names;
 use super::server::not_zero;
-use crate::ready::{HealthCheck, Unavailable, Validation};
+use crate::ready::{HealthCheck, Origin, Unavailable, Validation};
 use crate::report::{At, Report};
 use crate::written::{self, Span};
 
@@ -41,8 +41,8 @@ pub(super) fn unavailable(report: &Report, at: &At, written: &written::Unavailab
     Unavailable::from(written)
 }
 
-/// The URL of an object that every server must have.
-pub(super) fn validation(report: &Report, at: &At, url: &str, host_header: Option<&str>) -> Option<Validation> {
+/// The URL of an object that every server of its scheme must have. The origin is otherwise complete.
+pub(super) fn validation(report: &Report, at: &At, url: &str, origin: &Origin) -> Option<Validation> {
     let read = read(url)
         .map_err(|reason| {
             report
@@ -50,17 +50,26 @@ pub(super) fn validation(report: &Report, at: &At, url: &str, host_header: Optio
                 .hint("such as `http://www.example.net/probe.png`");
         })
         .ok()?;
+    let (asked, others, scheme, other) = match read.tls {
+        true => (&origin.https, &origin.http, "https", "http"),
+        false => (&origin.http, &origin.https, "http", "https"),
+    };
+    if asked.is_none() && others.is_some() {
+        report
+            .error(at, format!("`validation_path` is for `{scheme}` servers, and this origin has none"))
+            .hint(format!("begin the URL with `{other}://`"));
+    }
     let host = |authority: &str| names::authority(authority).ok().map(|(host, _)| host);
-    if let Some(sent) = host_header
+    if let Some(sent) = origin.host_header.as_deref()
         && host(sent).is_some()
         && host(sent) != host(&read.authority)
     {
         report
             .warning(
                 at,
-                format!("the servers are asked to prove themselves as `{}`, and then used as `{sent}`", read.authority),
+                format!("the host of `validation_path` is `{}`, and `host_header` is `{sent}`", read.authority),
             )
-            .hint("the host of `validation_path` is that of `host_header`");
+            .hint("servers that are asked for one host may lack what the other has: both should be the same");
     }
     Some(read)
 }

@@ -157,7 +157,7 @@ impl Default for Unavailable {
 pub struct Validation {
     /// As written.
     pub url: String,
-    /// Whether it is an `https` URL.
+    /// Whether it is an `https` URL: then the servers of `https` are asked. There are some.
     pub tls: bool,
     /// Host of the request, lower case, with a port if one is written.
     pub authority: String,

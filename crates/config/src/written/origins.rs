@@ -33,9 +33,9 @@ pub struct Origin {
     pub tls: OriginTls,
     /// Let WebSocket connections through, to the backup as well.
     pub websocket: bool,
-    /// Follow redirects of the origin to hosts that are configured here, instead of passing them on.
+    /// Follow redirects of the origin to hosts that are configured here, instead of passing them on; not on `adn` and `can`.
     pub follow_redirects: bool,
-    /// URL of a small object that every server must answer with 200. Its host should be `host_header`.
+    /// URL of a small object that every server of its scheme must answer with 200. Its host should be `host_header`.
     pub validation_path: Option<String>,
     /// Ask every server from time to time; absent: only requests tell which server can be reached.
     pub health_check: Option<HealthCheck>,
