@@ -174,7 +174,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
     ) -> Result<()> {
         watch::connected(fd, reused, ctx);
-        fetch::connected(self, ctx);
+        fetch::connected(self, ctx, reused);
         Ok(())
     }
 

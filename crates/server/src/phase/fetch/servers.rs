@@ -245,9 +245,12 @@ pub(super) fn finish(ctx: &mut Context, result: AttemptResult, reason: Option<Re
     });
 }
 
-/// A connection is there: the server is available, whatever it answers.
-pub(crate) fn connected(edge: &Leeward, ctx: &Context) {
-    if let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current) {
+/// A connection is there: the server is available, whatever it answers. `kept`: since an earlier request.
+pub(crate) fn connected(edge: &Leeward, ctx: &Context, kept: bool) {
+    let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current) else { return };
+    if kept {
+        edge.health.kept(&walk.origin, current.target.address, Instant::now());
+    } else {
         edge.health.reached(&walk.origin, current.target.address, Instant::now());
     }
 }
@@ -255,11 +258,14 @@ pub(crate) fn connected(edge: &Leeward, ctx: &Context) {
 /// A connection did not come about. The same request goes on whatever its method: nothing was sent.
 pub(crate) fn no_connection(edge: &Leeward, session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
     let failure = Failure::of(&error);
-    if let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current)
-        && let Some(reason) = health::counts(&error.etype)
-    {
-        let Current { target, started } = current;
-        edge.health.unreachable(&walk.origin, &target.server, target.address, reason, *started, Instant::now());
+    if let (Some(walk), Some(Current { target, started })) = (&ctx.fetch.walk, &ctx.fetch.current) {
+        let (address, now) = (target.address, Instant::now());
+        if let Some(reason) = health::counts(&error.etype) {
+            edge.health.unreachable(&walk.origin, &target.server, address, reason, *started, now);
+        } else if failure.reason == Reason::Tls {
+            // the server took the connection
+            edge.health.reached(&walk.origin, address, now);
+        }
     }
     finish(ctx, failure.result, Some(failure.reason), None);
     ctx.error = Some(bounded(&error.to_string()).to_owned());
