@@ -22,8 +22,12 @@ pub(crate) fn say_error(line: &impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// What is logged without `RUST_LOG`. The framework's cache warns once for every request that waited for a failing one: the
+/// access log has those.
+const LOG_FILTER: &str = "warn,leeward=info,pingora_proxy::proxy_cache=error";
+
 /// Program messages go to standard error; the access log has standard output for itself. `RUST_LOG` overrides.
 pub(crate) fn start_logging() {
-    let default = env_logger::Env::default().default_filter_or("warn,leeward=info");
+    let default = env_logger::Env::default().default_filter_or(LOG_FILTER);
     env_logger::Builder::from_env(default).format_timestamp_millis().init();
 }
