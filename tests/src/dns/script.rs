@@ -69,6 +69,14 @@ impl Entry {
         Self { a: Says::Addresses(a), aaaa: Says::Addresses(aaaa), ..Self::default() }
     }
 
+    /// An entry as scenarios write it.
+    ///
+    /// # Errors
+    /// When a DNS server does not say that.
+    pub fn parse(script: &str) -> Result<Self, String> {
+        serde_yaml::from_str(script).map_err(|error| error.to_string())
+    }
+
     /// A name of which the same is said to every question.
     #[must_use]
     pub fn says_only(says: &Says) -> Self {

@@ -55,7 +55,7 @@ impl Stage {
         for (name, setup) in free.into_iter().chain(beside) {
             let port = setup.beside.as_ref().map(|main| stage.origin(main).address().port());
             let Some(origin) = start_origin(setup, port.unwrap_or(setup.port)) else {
-                eprintln!("skipped: port {} may not be bound here", setup.port);
+                eprintln!("skipped: the address of {name}, port {}, may not be bound here", setup.port);
                 return stage;
             };
             names.push((format!("origin.{name}"), origin.address().to_string()));
@@ -313,6 +313,8 @@ fn start_origin(setup: &OriginSetup, port: u16) -> Option<Origin> {
         Err(error) if setup.port != 0 && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrInUse) => {
             return None;
         }
+        // A machine, or a container, without IPv6.
+        Err(error) if address.is_ipv6() && error.kind() == ErrorKind::AddrNotAvailable => return None,
         Err(error) => panic!("an origin on {address}: {error}"),
     };
     if setup.stopped {

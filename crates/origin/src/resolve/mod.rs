@@ -68,12 +68,13 @@ pub enum Known {
 #[derive(Debug)]
 struct Followed {
     name: Arc<Name>,
-    task: AbortHandle,
+    /// None: a literal address, kept with the names so that no request makes a list of it.
+    task: Option<AbortHandle>,
 }
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        self.task.abort();
+        self.task.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -147,9 +148,6 @@ impl Resolver {
         let before = self.names.load_full();
         let (mut names, mut count) = (Names::default(), 0);
         for (host, families) in wanted {
-            if host.parse::<IpAddr>().is_ok() {
-                continue;
-            }
             let slot = slot(&mut names, host, families);
             if slot.is_some() {
                 continue;
@@ -161,26 +159,30 @@ impl Resolver {
             count += 1;
             *slot = find(&before, host, families).cloned().or_else(|| self.start(&mut background, host, families));
         }
-        self.names.store(Arc::new(names));
         drop(background);
-        let names = self.names.load();
+        // Names that are new ask by themselves.
         for followed in names.values().flatten().flatten() {
-            if servers_changed || !matches!(followed.name.known(), Known::Addresses(_)) {
+            let asked_before = find(&before, &followed.name.host, followed.name.families).is_some();
+            if asked_before && (servers_changed || matches!(followed.name.known(), Known::Failed(_))) {
                 followed.name.poke.notify_one();
             }
         }
+        self.names.store(Arc::new(names));
     }
 
-    /// Starts the task of a name.
+    /// Begins with a name.
     fn start(&self, background: &mut Option<Background>, host: &str, families: Families) -> Option<Arc<Followed>> {
+        let name = Arc::new(Name::new(host, families));
+        if let Ok(address) = host.parse::<IpAddr>() {
+            name.publish(Known::Addresses(Arc::from([address])));
+            return Some(Arc::new(Followed { name, task: None }));
+        }
         if background.is_none() {
             let started = Background::start();
             *background = started.inspect_err(|error| log::error!("no name can be resolved: {error}")).ok();
         }
-        let name = Arc::new(Name::new(host, families));
-        let task =
-            background.as_ref()?.handle.spawn(follow(Arc::clone(&name), Arc::clone(&self.shared))).abort_handle();
-        Some(Arc::new(Followed { name, task }))
+        let task = background.as_ref()?.handle.spawn(follow(Arc::clone(&name), Arc::clone(&self.shared)));
+        Some(Arc::new(Followed { name, task: Some(task.abort_handle()) }))
     }
 
     /// What is known about a host. Never waits, takes no lock. A literal address is its own answer, whatever the version.
@@ -236,29 +238,12 @@ impl Resolver {
         Ok(followed)
     }
 
-    /// Every followed name with what is known about it, in no order. For reports.
+    /// Every followed name with what is known about it, in no order and without literal addresses. For reports.
     #[must_use]
     pub fn list(&self) -> Vec<(String, Known)> {
         let names = self.names.load();
-        names.values().flatten().flatten().map(|f| (f.name.host.to_string(), f.name.known())).collect()
-    }
-
-    /// The addresses of a host, at least one.
-    ///
-    /// # Errors
-    /// When the name has no address, or its first answer did not come within `wait`.
-    pub async fn addresses(&self, host: &str, wait: Duration) -> Result<Vec<IpAddr>, ResolveError> {
-        match self.known(host, IpVersion::Default) {
-            Known::Addresses(addresses) => Ok(addresses.to_vec()),
-            Known::Failed(error) => Err(error),
-            Known::Never => self.first(host, IpVersion::Default, wait).await.map(|addresses| addresses.to_vec()),
-        }
-    }
-
-    /// A resolver as `/etc/resolv.conf` and `/etc/hosts` say.
-    #[must_use]
-    pub fn from_system() -> Self {
-        Self::new(&Dns { servers: Vec::new(), timeout: Duration::from_secs(1) })
+        let asked = names.values().flatten().flatten().filter(|followed| followed.task.is_some());
+        asked.map(|followed| (followed.name.host.to_string(), followed.name.known())).collect()
     }
 }
 

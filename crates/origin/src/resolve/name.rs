@@ -182,3 +182,91 @@ impl Course {
         (State::Lost { failures }, next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace {
+        floor: Duration::from_secs(5),
+        cap: Duration::from_secs(300),
+        confirm: Duration::from_secs(1),
+        retry: Duration::from_secs(1),
+        retry_max: Duration::from_secs(30),
+    };
+
+    fn outcome(word: &str) -> Outcome {
+        let ttl = |word: &str| Duration::from_secs(word.parse().unwrap());
+        let of = |last: u8| vec![IpAddr::from([192, 0, 2, last])];
+        match word.split_once('/') {
+            Some(("one", seconds)) => Outcome::Found { addresses: of(1), ttl: ttl(seconds) },
+            Some(("two", seconds)) => Outcome::Found { addresses: of(2), ttl: ttl(seconds) },
+            _ if word == "gone" => Outcome::NoRecord(String::new()),
+            _ if word == "fail" => Outcome::Failed(String::new()),
+            _ => panic!("{word}"),
+        }
+    }
+
+    /// What requests are told, what is logged, and when it is asked again.
+    fn words(known: &Known, next: &Next) -> String {
+        let told = match known {
+            Known::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
+            Known::Failed(_) => "none".to_owned(),
+            Known::Never => "never".to_owned(),
+        };
+        let note = match next.note {
+            None => "",
+            Some(Note::Moved { .. }) => " moved",
+            Some(Note::Kept(_)) => " kept",
+            Some(Note::Lost(_)) => " lost",
+            Some(Note::Back) => " back",
+        };
+        format!("{} {}s{note}", told.trim_start_matches("192.0.2."), next.pause.as_secs())
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_another_comes_or_its_end_is_confirmed() {
+        let cases: &[&[(&str, &str)]] = &[
+            // Floor and cap of the time to live; the same answer again says nothing, another one replaces it.
+            &[("one/0", "1 5s"), ("one/60", "1 60s"), ("one/86400", "1 300s"), ("two/7", "2 7s moved")],
+            // Failures keep it for as long as they last, and are told once.
+            &[
+                ("one/60", "1 60s"),
+                ("fail", "1 1s kept"),
+                ("fail", "1 2s"),
+                ("fail", "1 4s"),
+                ("fail", "1 8s"),
+                ("fail", "1 16s"),
+                ("fail", "1 30s"),
+                ("fail", "1 30s"),
+                ("one/60", "1 60s back"),
+                ("fail", "1 1s kept"),
+                ("two/60", "2 60s moved"),
+            ],
+            // Its end must be said twice; a failure in between confirms nothing, an answer takes the doubt away.
+            &[
+                ("one/60", "1 60s"),
+                ("gone", "1 1s"),
+                ("gone", "none 1s lost"),
+                ("gone", "none 2s"),
+                ("one/60", "1 60s back"),
+            ],
+            &[("one/60", "1 60s"), ("gone", "1 1s"), ("fail", "1 1s kept"), ("gone", "none 1s lost")],
+            &[("one/60", "1 60s"), ("gone", "1 1s"), ("one/60", "1 60s"), ("gone", "1 1s"), ("two/60", "2 60s moved")],
+            &[("one/60", "1 60s"), ("fail", "1 1s kept"), ("gone", "1 1s"), ("gone", "none 1s lost")],
+            // Nothing good yet: whatever is wrong is told at once, and asked again less and less often.
+            &[("fail", "none 1s lost"), ("fail", "none 2s"), ("gone", "none 4s"), ("one/60", "1 60s back")],
+            &[("gone", "none 1s lost"), ("fail", "none 2s")],
+        ];
+        for case in cases {
+            let (mut course, mut known) = (Course::new(PACE), Known::Never);
+            for (at, (word, want)) in case.iter().enumerate() {
+                let next = course.learn("a.example", outcome(word));
+                if let Some(new) = &next.publish {
+                    known = new.clone();
+                }
+                assert_eq!(words(&known, &next), *want, "{case:?}, outcome {at}");
+            }
+        }
+    }
+}

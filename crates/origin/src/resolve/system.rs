@@ -317,3 +317,50 @@ impl Family {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_completed_as_the_search_list_says() {
+        let search = ["ns.svc.cluster.local", "example.net."].map(|search| Name::from_str(search).unwrap());
+        let cases = [
+            ("backend", 1, "backend.ns.svc.cluster.local. backend.example.net. backend."),
+            ("backend.other", 1, "backend.other. backend.other.ns.svc.cluster.local. backend.other.example.net."),
+            ("backend.other", 5, "backend.other.ns.svc.cluster.local. backend.other.example.net. backend.other."),
+            ("www.example.com.", 5, "www.example.com."),
+            ("my_backend.", 1, "my_backend."),
+        ];
+        for (name, ndots, want) in cases {
+            let servers = Servers::new(&[], search.to_vec(), ndots, Duration::ZERO);
+            let candidates = servers.candidates(Name::from_str(name).unwrap());
+            let got: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+            assert_eq!(got.join(" "), want, "{name}, ndots {ndots}");
+            assert!(candidates.iter().all(Name::is_fqdn), "{candidates:?}");
+        }
+    }
+
+    #[test]
+    fn resolv_conf_is_read_as_the_system_reads_it_and_again_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolv_conf = folder.path().join("resolv.conf");
+        let dns = Dns { servers: Vec::new(), timeout: Duration::from_secs(1) };
+        let files = Files { hosts: "/nonexistent".into(), resolv_conf: resolv_conf.clone() };
+        let system = System::new(&dns, files);
+        let servers = || {
+            let servers = system.servers()?;
+            let addresses: Vec<String> = servers.resolvers.iter().map(|(address, _)| address.to_string()).collect();
+            Some((addresses.join(" "), servers.search.len(), servers.ndots))
+        };
+        let text = |text: &str, search, ndots| Some((text.to_owned(), search, ndots));
+        assert_eq!(servers(), None);
+        std::fs::write(&resolv_conf, "nameserver 192.0.2.53\n").unwrap();
+        assert_eq!(servers(), text("192.0.2.53:53", 0, 1));
+        let cluster = "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch a.local b.local\noptions ndots:5\n";
+        std::fs::write(&resolv_conf, cluster).unwrap();
+        assert_eq!(servers(), text("192.0.2.53:53 [2001:db8::53]:53", 2, 5));
+        std::fs::remove_file(&resolv_conf).unwrap();
+        assert_eq!(servers(), text("192.0.2.53:53 [2001:db8::53]:53", 2, 5), "the last good version counts");
+    }
+}
