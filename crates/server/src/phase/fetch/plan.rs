@@ -173,12 +173,12 @@ pub(crate) fn alternate_is_next(ctx: &Context) -> bool {
     declared.is_some_and(|declared| declared.kind == FailoverKind::Alternate)
 }
 
-/// Whether a stale copy is served when the alternate site cannot be reached.
-pub(crate) fn stale_is_behind(session: &Session, ctx: &mut Context) -> bool {
+/// Whether something else can answer when the alternate site cannot be reached.
+pub(crate) fn alternate_may_fail(session: &Session, ctx: &mut Context) -> bool {
     if let Some(walk) = &mut ctx.fetch.walk {
         walk.way = Way::SiteFailover;
     }
-    ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next == Next::Way(Way::Stale)
+    matches!(ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next, Next::Way(_))
 }
 
 /// How the request's own servers are walked.
