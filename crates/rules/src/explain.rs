@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::Caching;
 use crate::behaviors::Slot;
 use crate::compile::Policy;
 use crate::decide::{self, AccessMode, Downstream, FailoverKind, HostHeader, KeyHost, OriginScheme, Verdict};
 use crate::evaluate::{Effective, Recorder};
 use crate::facts::Facts;
-use crate::Caching;
 
 /// Everything that a policy decides about one request, and why.
 #[derive(Debug, Clone, Serialize)]

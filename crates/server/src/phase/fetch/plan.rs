@@ -1,5 +1,6 @@
 //! Where a failed attempt leads: the facts for `decide::plan`, and its decision kept for the hooks that carry it out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
@@ -163,7 +164,9 @@ pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
         let (policy, effective) = route.rules()?;
         route.site.as_ref()?.policy_origins.backup(&decide::backup(policy, effective)?)
     };
-    by_rule().or_else(|| route.chosen_origin()?.0.backup.as_ref())
+    let (origin, _) = route.chosen_origin()?;
+    // an origin is no backup of itself
+    by_rule().filter(|backup| !Arc::ptr_eq(&backup.origin, origin)).or(origin.backup.as_ref())
 }
 
 /// Whether the way on is another site's content, fetched by this edge.
