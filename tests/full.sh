@@ -12,6 +12,9 @@ step() {
 step "everything a change must pass"
 .ci/run
 
+step "an origin that flaps for a minute, under load"
+LEEWARD_TEST_FOR=60s cargo test --locked -p leeward-tests --test edge backup::flapping -- --nocapture
+
 step "benchmark: decisions of 10, 1,000 and 10,000 rules"
 cargo bench --locked -p leeward-rules
 

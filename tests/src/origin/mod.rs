@@ -145,7 +145,7 @@ impl Origin {
         }
         self.shared.stopping.store(false, Ordering::SeqCst);
         self.deaf = None;
-        let socket = reserve(self.address).unwrap();
+        let socket = again(self.address);
         socket.listen(BACKLOG).unwrap();
         self.reserved = None;
         let listener = TcpListener::from(socket);
@@ -160,7 +160,7 @@ impl Origin {
     pub fn stop(&mut self) {
         let Some(thread) = self.running.take() else {
             if self.deaf.take().is_some() {
-                self.reserved = reserve(self.address).ok();
+                self.reserved = Some(again(self.address));
             }
             return;
         };
@@ -173,7 +173,7 @@ impl Origin {
             let _ = tcp.shutdown(Shutdown::Both);
         }
         self.shared.changed.notify_all();
-        self.reserved = reserve(self.address).ok();
+        self.reserved = Some(again(self.address));
     }
 
     /// Stops answering at all: connecting neither succeeds nor is refused, it times out.
@@ -182,7 +182,7 @@ impl Origin {
     /// When the system answers nevertheless.
     pub fn deafen(&mut self) {
         self.stop();
-        let listener = reserve(self.address).unwrap();
+        let listener = again(self.address);
         // The queue for no connection holds one; the system drops what comes while it is full.
         listener.listen(0).unwrap();
         let mut queued = Vec::new();
@@ -257,6 +257,11 @@ fn reserve(address: SocketAddr) -> std::io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Binds a port that was ours a moment ago. A process that is just being started may still hold a copy of the socket.
+fn again(address: SocketAddr) -> Socket {
+    crate::wait::until("the origin's port", crate::wait::PATIENCE, || reserve(address).ok())
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {

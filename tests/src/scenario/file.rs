@@ -303,6 +303,8 @@ pub(super) struct OriginCheck {
     pub connections: Option<Want>,
     /// Its last request.
     pub last: Option<Seen>,
+    /// Every one of its requests, if there are any.
+    pub all: Option<Seen>,
 }
 
 /// A new script for an origin.

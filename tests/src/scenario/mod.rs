@@ -39,7 +39,7 @@ pub fn read(name: &str) -> Result<Vec<Case>, String> {
 pub fn run(name: &str) {
     let cases = read(name).unwrap_or_else(|error| panic!("{error}"));
     match cases.as_slice() {
-        [Case { row: None, scenario }] => {
+        [Case { row: None, scenario, .. }] => {
             if let Err(why) = run::Stage::open(name, scenario).play(scenario) {
                 panic!("{why}");
             }

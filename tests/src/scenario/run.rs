@@ -239,6 +239,9 @@ impl Stage {
                 }),
             );
         }
+        if let Some(seen) = &check.all {
+            misses.extend(received.iter().flat_map(|request| seen.misses(request)));
+        }
         match (&check.last, received.last()) {
             (Some(seen), Some(last)) => {
                 misses.extend(seen.misses(last));

@@ -10,7 +10,7 @@ use super::Scenario;
 use super::fill::{Named, fill, plain, uses};
 use super::run::Stage;
 
-/// Rows played at the same time: an edge that starts mostly waits.
+/// Rows played at the same time where the table does not say: an edge that starts mostly waits.
 const AT_ONCE: usize = 4;
 /// Rows told in full when several fail.
 const TOLD: usize = 3;
@@ -22,14 +22,22 @@ pub struct Case {
     pub row: Option<String>,
     /// What is played.
     pub scenario: Scenario,
+    /// So many rows are played at the same time.
+    at_once: usize,
 }
 
-/// `cases: { columns: [...], rows: [[...], ...] }`
+/// `cases: { columns: [...], rows: [[...], ...], at_once: 1 }`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
+    #[serde(default = "at_once")]
+    at_once: usize,
+}
+
+fn at_once() -> usize {
+    AT_ONCE
 }
 
 /// Reads a scenario file.
@@ -40,7 +48,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Case>, String> {
     let mut file: Mapping = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
     let Some(table) = file.remove("cases") else {
         let scenario = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-        return Ok(vec![Case { row: None, scenario }]);
+        return Ok(vec![Case { row: None, scenario, at_once: 1 }]);
     };
     let table: Table = serde_yaml::from_value(table).map_err(|error| format!("cases: {error}"))?;
     let file = Value::Mapping(file);
@@ -50,10 +58,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Case>, String> {
     if table.rows.is_empty() {
         return Err("cases: there is no row".to_owned());
     }
-    table.rows.iter().map(|cells| case(&file, &table.columns, cells)).collect()
+    table.rows.iter().map(|cells| case(&file, &table, cells)).collect()
 }
 
-fn case(file: &Value, columns: &[String], cells: &[Value]) -> Result<Case, String> {
+fn case(file: &Value, table: &Table, cells: &[Value]) -> Result<Case, String> {
+    let columns = &table.columns;
     if cells.len() != columns.len() {
         return Err(format!("cases: {} cells for {} columns: {cells:?}", cells.len(), columns.len()));
     }
@@ -61,7 +70,7 @@ fn case(file: &Value, columns: &[String], cells: &[Value]) -> Result<Case, Strin
     let row: Vec<String> = names.iter().map(|(column, cell)| format!("{column}={}", shown(cell))).collect();
     let row = row.join(" ");
     let scenario = serde_yaml::from_value(fill(file, &names)).map_err(|error| format!("row {row}: {error}"))?;
-    Ok(Case { row: Some(row), scenario })
+    Ok(Case { row: Some(row), scenario, at_once: table.at_once.max(1) })
 }
 
 fn shown(cell: &Value) -> String {
@@ -73,10 +82,11 @@ fn shown(cell: &Value) -> String {
 /// # Panics
 /// When one does.
 pub(super) fn play(name: &str, cases: &[Case]) {
+    let at_once = cases.first().map_or(1, |case| case.at_once);
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(cases.len()) {
+        for _ in 0..at_once.min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let played = std::panic::catch_unwind(|| Stage::open(name, &case.scenario).play(&case.scenario));

@@ -166,6 +166,9 @@ fn a_budget_of_errors_is_a_number_or_a_share() {
 #[test]
 fn two_answers_or_requests_are_alike_only_byte_for_byte() {
     let one = got(200, &[("A", "1"), ("B", "2")], "x");
+    let dated = |date| got(200, &[("Date", date)], "x");
+    assert!(expect::unlike_answers(&dated("Sun, 22 Nov 2026"), &dated("Mon, 23 Nov 2026")).is_none());
+    assert!(expect::unlike_answers(&dated("Sun, 22 Nov 2026"), &got(200, &[], "x")).is_some());
     let others = [
         (got(200, &[("A", "1"), ("B", "2")], "x"), true),
         (got(200, &[("B", "2"), ("A", "1")], "x"), false),

@@ -20,7 +20,7 @@ use pingora_proxy::subrequest::{self, BodyMode};
 use pingora_proxy::{FailToProxy, Session};
 use tokio::sync::mpsc::Receiver;
 
-use super::fetch::{Onward, alternate_may_fail, is_plain};
+use super::fetch::{Onward, is_plain, stale_is_behind};
 use crate::answer::Answer;
 use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
 use crate::proxy::Leeward;
@@ -138,7 +138,7 @@ pub(crate) async fn alternate(edge: &Leeward, session: &mut Session, ctx: &mut C
         session.cache.release_write_lock(NoCacheReason::UpstreamError);
     }
     leaves(edge, ctx, FailoverTo::Alternate, onward.status, onward.reason, failover.url.to_string());
-    let may_fail = alternate_may_fail(session, ctx);
+    let may_fail = stale_is_behind(session, ctx);
     let served = serve_alternate(session, ctx, &failover.url, may_fail).await;
     if served {
         ctx.reason = Some(onward.reason);

@@ -97,10 +97,9 @@ fn allow_list(snapshot: &Snapshot, format: Format) -> anyhow::Result<ExitCode> {
     }
     match format {
         Format::Json => {
-            let blocks: Vec<String> = merged.iter().map(ToString::to_string).collect();
-            say(&serde_json::to_string_pretty(&blocks)?);
+            say(&serde_json::to_string_pretty(&json!(merged.iter().map(ToString::to_string).collect::<Vec<_>>()))?)
         }
-        Format::Text => merged.iter().for_each(say),
+        Format::Text => merged.iter().for_each(|block| say(block)),
     }
     Ok(ExitCode::SUCCESS)
 }

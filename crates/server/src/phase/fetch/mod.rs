@@ -7,7 +7,7 @@ mod request;
 mod servers;
 
 pub(crate) use collapsed::Collapsed;
-pub(crate) use plan::{Onward, alternate_may_fail, backup, is_plain, order};
+pub(crate) use plan::{Onward, backup, is_plain, order, stale_is_behind};
 pub(crate) use redirects::Followed;
 pub(crate) use request::prepare;
 pub(crate) use servers::{broke_off, connected, next_peer, no_connection};

@@ -1,6 +1,5 @@
 //! Where a failed attempt leads: the facts for `decide::plan`, and its decision kept for the hooks that carry it out.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
@@ -164,9 +163,7 @@ pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
         let (policy, effective) = route.rules()?;
         route.site.as_ref()?.policy_origins.backup(&decide::backup(policy, effective)?)
     };
-    let (origin, _) = route.chosen_origin()?;
-    // an origin is no backup of itself
-    by_rule().filter(|backup| !Arc::ptr_eq(&backup.origin, origin)).or(origin.backup.as_ref())
+    by_rule().or_else(|| route.chosen_origin()?.0.backup.as_ref())
 }
 
 /// Whether the way on is another site's content, fetched by this edge.
@@ -176,12 +173,12 @@ pub(crate) fn alternate_is_next(ctx: &Context) -> bool {
     declared.is_some_and(|declared| declared.kind == FailoverKind::Alternate)
 }
 
-/// Whether something else can answer when the alternate site cannot be reached.
-pub(crate) fn alternate_may_fail(session: &Session, ctx: &mut Context) -> bool {
+/// Whether a stale copy is served when the alternate site cannot be reached.
+pub(crate) fn stale_is_behind(session: &Session, ctx: &mut Context) -> bool {
     if let Some(walk) = &mut ctx.fetch.walk {
         walk.way = Way::SiteFailover;
     }
-    matches!(ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next, Next::Way(_))
+    ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next == Next::Way(Way::Stale)
 }
 
 /// How the request's own servers are walked.
