@@ -78,9 +78,21 @@ pub struct LastError {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
-    Available { since: Option<Instant> },
-    Excluded { until: Instant, pause: Duration, by: Finder },
-    Trial { began: Instant, lease: Instant, pause: Duration, by: Finder },
+    Available {
+        since: Option<Instant>,
+    },
+    Excluded {
+        until: Instant,
+        pause: Duration,
+        by: Finder,
+    },
+    /// Since `began`; `lease` is the end of the latest trial's.
+    Trial {
+        began: Instant,
+        lease: Instant,
+        pause: Duration,
+        by: Finder,
+    },
 }
 
 /// What an outsider sees of the state.
@@ -181,16 +193,17 @@ impl Machine {
 
     /// Asks for admission. `later` is how long an active check has the trial for itself; `lease` how long a trial may take.
     pub(super) fn ask(&mut self, now: Instant, later: Duration, lease: Duration) -> Admission {
-        let (over, pause, by) = match self.state {
+        let (over, began, pause, by) = match self.state {
             State::Available { .. } => return Admission::Open,
-            State::Excluded { until, pause, by } => (until + later, pause, by),
-            State::Trial { lease, pause, by, .. } => (lease, pause, by),
+            State::Excluded { until, pause, by } => (until + later, now, pause, by),
+            // an attempt may take longer than a lease where a rule allows it more: its failure still counts
+            State::Trial { began, lease, pause, by } => (lease, began, pause, by),
         };
         if now < over {
             let reason = self.last.map_or(Reason::Unavailable, |last| last.reason);
             return Admission::Excluded { until: over, reason };
         }
-        self.state = State::Trial { began: now, lease: now + lease, pause, by };
+        self.state = State::Trial { began, lease: now + lease, pause, by };
         Admission::Trial
     }
 

@@ -126,8 +126,16 @@ const LIVES: &[(&str, &[Step])] = &[
         &[Refused(0.0, 0.0), Trial(5.0), Refused(5.0, 9.0), Excluded(9.0, 16.5)],
     ),
     (
-        "a trial that fails after another began does not",
-        &[Refused(0.0, 0.0), Trial(5.0), Trial(8.0), Refused(5.0, 9.0), Excluded(9.0, 11.0)],
+        "one that fails after another began counts too, and the other then says nothing new",
+        &[
+            Refused(0.0, 0.0),
+            Trial(5.0),
+            Trial(8.0),
+            Refused(5.0, 9.0),
+            Excluded(9.0, 16.5),
+            Refused(8.0, 10.0),
+            Excluded(10.0, 16.5),
+        ],
     ),
     (
         "failures of attempts from before say nothing new",
