@@ -25,7 +25,7 @@ use crate::accept;
 use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
-use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store, watch};
+use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store, watch, websocket};
 
 /// The edge: what all requests share.
 #[derive(Debug)]
@@ -51,7 +51,9 @@ impl Leeward {
         request::check(session, ctx)?;
         request::route(session.req_header(), ctx)?;
         security::check(session.req_header(), ctx)?;
-        request::redirect(ctx).map_or(Ok(()), Err)
+        request::redirect(ctx).map_or(Ok(()), Err)?;
+        websocket::admit(session, ctx);
+        Ok(())
     }
 }
 
@@ -87,15 +89,15 @@ impl ProxyHttp for Leeward {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
         if end {
-            watch::request_sent(ctx);
+            watch::request_sent(body, ctx);
         }
-        request::measure(body.as_ref(), ctx)
+        websocket::measure(session, body.as_ref(), ctx)
     }
 
     // ---- lookup
@@ -194,6 +196,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
     ) -> Result<()> {
         watch::head(session, response, ctx);
+        websocket::switch(session, response, ctx)?;
         fetch::judge(self, session, response, ctx)
     }
 
@@ -217,6 +220,9 @@ impl ProxyHttp for Leeward {
         reused: bool,
     ) -> Box<Error> {
         let error = watch::over(error, ctx);
+        if session.was_upgraded() {
+            return websocket::broke_off(error, ctx);
+        }
         fetch::broke_off(self, session, ctx, error, reused)
     }
 

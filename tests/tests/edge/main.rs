@@ -20,6 +20,7 @@ mod stopping;
 mod streaming;
 mod timeouts;
 mod tls;
+mod websocket;
 
 /// Every file under `scenarios/`, one test each.
 mod scenarios {

@@ -23,8 +23,9 @@ pub(crate) fn say_error(line: &impl Display) {
 }
 
 /// What is logged without `RUST_LOG`. The framework's cache warns once for every request that waited for a failing one: the
-/// access log has those.
-const LOG_FILTER: &str = "warn,leeward=info,pingora_proxy::proxy_cache=error";
+/// access log has those. Its HTTP/1 side complains about every WebSocket that the request's end carries no bytes; what else it
+/// warns of is in the access log too.
+const LOG_FILTER: &str = "warn,leeward=info,pingora_proxy::proxy_cache=error,pingora_proxy::proxy_h1=error";
 
 /// Program messages go to standard error; the access log has standard output for itself. `RUST_LOG` overrides.
 pub(crate) fn start_logging() {

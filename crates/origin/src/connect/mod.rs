@@ -1,5 +1,6 @@
 //! A chosen target to the peer that Pingora connects to. The only place that builds an `HttpPeer`.
 
+mod hold;
 mod watch;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions, Scheme};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 
+use hold::Hold;
 use watch::Connections;
 pub use watch::{Patience, Watch};
 
@@ -103,10 +105,16 @@ impl Connector {
         let patience = patience(timeouts, left, kind);
         options.read_timeout = Some(patience.read);
         let mut group_key = origin.group_key;
-        let watch = patience.needs_watch().then(|| {
-            let (watch, tracer) = Watch::new(&self.connections, patience);
+        let watch = (kind == Kind::WebSocket || patience.needs_watch()).then(|| {
+            let (mut watch, tracer) = Watch::new(&self.connections, patience);
             options.tracer = Some(tracer);
             group_key ^= WATCHED;
+            if kind == Kind::WebSocket {
+                watch.hold = Some(Hold::learn(&mut options));
+                // a connection of its own, which serves nothing else if the origin declines
+                group_key = group_key.wrapping_add(watch.attempt());
+                options.idle_timeout = Some(Duration::ZERO);
+            }
             watch
         });
         let peer = HttpPeer {
@@ -186,6 +194,30 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_wait_has_the_time_that_is_configured_for_it() {
+        let seconds = Duration::from_secs;
+        // first_byte, between_bytes, left, kind; head, body, read
+        let cases = [
+            (15, 15, 34, Kind::Http, 15, 15, 15),
+            (60, 5, 124, Kind::Http, 60, 5, 60),
+            (5, 60, 14, Kind::Http, 5, 60, 60),
+            (15, 15, 7, Kind::Http, 7, 15, 15),
+            (15, 15, 0, Kind::Http, 2, 15, 15),
+            (15, 15, 34, Kind::WebSocket, 15, 15, 300),
+            (400, 15, 900, Kind::WebSocket, 400, 15, 400),
+        ];
+        for (first_byte, between_bytes, left, kind, head, body, read) in cases {
+            let timeouts = Timeouts {
+                connect: seconds(2),
+                first_byte: seconds(first_byte),
+                between_bytes: seconds(between_bytes),
+            };
+            let want = Patience { head: seconds(head), body: seconds(body), read: seconds(read) };
+            assert_eq!(patience(&timeouts, seconds(left), kind), want, "{first_byte} {between_bytes} {left} {kind:?}");
+        }
+    }
 
     #[test]
     fn a_port_is_no_part_of_a_server_name() {

@@ -27,7 +27,7 @@ const LOOK_AGAIN: usize = 2;
 /// Turns the cache on for this request, if it may use it.
 pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mut Context) {
     let Some(route) = &ctx.route else { return };
-    if !eligible(session.req_header(), ctx, route) || !session.is_body_empty() {
+    if ctx.websocket || !eligible(session.req_header(), ctx, route) || !session.is_body_empty() {
         return;
     }
     ctx.lookup.eligible = true;

@@ -9,6 +9,8 @@
 //! * [`store`]: is the answer kept, and for how long
 //! * [`deliver`]: what the client sees
 //! * [`log`](mod@log): what remains
+//!
+//! Two things go through several of them: [`watch`], the times of an attempt, and [`websocket`].
 
 pub(crate) mod deliver;
 pub(crate) mod failover;
@@ -19,3 +21,4 @@ pub(crate) mod request;
 pub(crate) mod security;
 pub(crate) mod store;
 pub(crate) mod watch;
+pub(crate) mod websocket;

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
+use leeward_origin::Watch;
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
@@ -18,10 +19,11 @@ pub(crate) fn connected(fd: RawFd, kept: bool, ctx: &mut Context) {
     }
 }
 
-/// The request is sent, its body included.
-pub(crate) fn request_sent(ctx: &mut Context) {
-    if let Some(watch) = &mut ctx.fetch.watch {
-        watch.request_sent();
+/// The request is sent, its body included: the wait for the answer begins.
+pub(crate) fn request_sent(body: &mut Option<Bytes>, ctx: &mut Context) {
+    if let Some(hold) = ctx.fetch.watch.as_mut().and_then(Watch::request_sent) {
+        // a handshake has no body
+        *body = Some(hold);
     }
 }
 

@@ -21,12 +21,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use pingora::protocols::l4::ext::get_tcp_info;
 use pingora::upstreams::peer::{Tracer, Tracing};
 use tokio::task::JoinHandle;
+
+use super::hold::Hold;
 
 /// What came but was not read yet is looked at again after this: a busy edge, or a client that is slower than the origin.
 const UNREAD: Duration = Duration::from_millis(100);
@@ -122,6 +125,8 @@ impl Tracing for Trace {
 pub struct Watch {
     attempt: u64,
     patience: Patience,
+    /// For a WebSocket.
+    pub(super) hold: Option<Arc<Hold>>,
     connections: Arc<Connections>,
     /// Of the connection that this attempt may open.
     new: Arc<Connection>,
@@ -153,6 +158,7 @@ impl Watch {
         let watch = Self {
             attempt: connections.attempts.fetch_add(1, Ordering::Relaxed),
             patience,
+            hold: None,
             connections: Arc::clone(connections),
             new,
             connection: None,
@@ -164,6 +170,11 @@ impl Watch {
         (watch, Tracer(Box::new(trace)))
     }
 
+    /// Tells this attempt from all others.
+    pub(super) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
     /// The attempt got this connection, a new or a kept one.
     pub fn connected(&mut self, fd: RawFd, kept: bool) {
         self.connection = if kept {
@@ -172,13 +183,18 @@ impl Watch {
             self.connections.enter(fd, &self.new);
             Some(Arc::clone(&self.new))
         };
+        if let Some(hold) = &self.hold {
+            hold.begin();
+        }
     }
 
-    /// The last byte of the request is on its way: the wait for the response head begins.
-    pub fn request_sent(&mut self) {
+    /// The last byte of the request is on its way: the wait for the response head begins. For a WebSocket this is what must
+    /// go the way of the request's body: the request leaves when it is dropped.
+    pub fn request_sent(&mut self) -> Option<Bytes> {
         if !self.answered && self.timer.is_none() && self.patience.head < self.patience.read {
             self.arm(Phase::Head);
         }
+        self.hold.take().map(Hold::body)
     }
 
     /// The response head is there. `body` tells whether one follows, `ends_by_closing` whether only the end of the

@@ -35,6 +35,9 @@ pub(crate) fn judge(
     ctx: &mut Context,
 ) -> pingora::Result<()> {
     if response.status.is_informational() {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            servers::finish(ctx, AttemptResult::Ok, None, Some(101));
+        }
         return Ok(());
     }
     let status = response.status.as_u16();

@@ -41,7 +41,7 @@ pub(crate) async fn next_peer(
     loop {
         let now = Instant::now();
         match step(edge, ctx, now)? {
-            Step::Connect(target) => return Ok(Box::new(peer(edge, ctx, Current { target, started: now }))),
+            Step::Connect(target) => return peer(edge, ctx, Current { target, started: now }).map(Box::new),
             Step::Resolve(server) => resolve(edge, ctx, &server, now).await,
             Step::Unresolved(server, error) => {
                 let failure = unresolved(ctx, &server, &error, now);
@@ -176,21 +176,18 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
     Ok(walk.step(&|_, address| edge.health.admit(&origin, address, now), now))
 }
 
-fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> HttpPeer {
+fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
     let host = ctx.route.as_ref().map(|route| host_for(route, ctx)).unwrap_or_default();
-    let peer = match &ctx.fetch.walk {
-        Some(walk) => {
-            let left = walk.left(current.started);
-            let kind = if ctx.websocket { Kind::WebSocket } else { Kind::Http };
-            let prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
-            ctx.fetch.watch = prepared.watch;
-            prepared.peer
-        }
-        None => HttpPeer::new(current.target.address, false, String::new()),
+    let Some(walk) = &ctx.fetch.walk else {
+        return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));
     };
+    let left = walk.left(current.started);
+    let kind = if ctx.websocket { Kind::WebSocket } else { Kind::Http };
+    let prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
+    ctx.fetch.watch = prepared.watch;
     ctx.fetch.current = Some(current);
     ctx.fetch.asked_at = Some(SystemTime::now());
-    peer
+    Ok(prepared.peer)
 }
 
 /// Waits for the first answer about a name that nobody asked for before. Part of connecting, so it takes no longer than that.
