@@ -43,7 +43,7 @@ impl Client {
             return self.ask_http2(ask);
         }
         let mut connection = kept.take().map_or_else(|| self.connect(ask), Ok)?;
-        connection.within(PATIENCE);
+        connection.within(ask.patience.map_or(PATIENCE, |span| span.0));
         let started = Instant::now();
         let response = match &ask.raw {
             None => {

@@ -279,6 +279,8 @@ pub(super) struct Ask {
     pub times: usize,
     /// Asked again until the expectation is met, for as long.
     pub eventually: Option<Span>,
+    /// The client leaves after so long without an answer.
+    pub patience: Option<Span>,
     /// What must come back.
     pub expect: Expect,
 }

@@ -22,6 +22,8 @@ use crate::wait;
 
 /// How long a metric or a log entry may lag behind the answer it tells of.
 const LAG: Duration = Duration::from_secs(5);
+/// How long the edge may take to tell of what just failed.
+const TOLD_LATE: Duration = Duration::from_millis(500);
 /// Requests shown of an origin that got too many or too few.
 const LINES: usize = 20;
 
@@ -88,6 +90,7 @@ impl Stage {
             let step = written.step(&self.names);
             let misses = self.step(&step, scenario);
             if !misses.is_empty() {
+                wait::pause(TOLD_LATE);
                 return Err(format!(
                     "{}\nscenarios/{}.yaml, step {} of {} ({}):\n  law: {}\n    - {}\n",
                     self.edge().story(),
