@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
+use socket2::SockRef;
 use tungstenite::handshake::client::Request as Handshake;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
@@ -349,4 +350,16 @@ fn an_open_websocket_ends_with_the_grace_period() {
     assert!(status.success(), "ended with {status}");
     let took = started.elapsed();
     assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(5), "{took:?} of 2 s grace");
+}
+
+#[test]
+fn a_client_that_resets_is_the_reason_in_the_log() {
+    let edge = edge(&[echo_server(None)], true);
+    let socket = open(&edge).unwrap();
+    SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(socket);
+    let (entry, all) = edge.output().wait_for_access(PATIENCE, |entry| entry["path"] == json!("/chat"));
+    let entry = entry.unwrap_or_else(|| panic!("no line in {all:?}"));
+    let got = [&entry["status"], &entry["cache"], &entry["reason"]];
+    assert_eq!(got, [&json!(101), &json!("bypass"), &json!("client")], "{entry}");
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use pingora::upstreams::peer::PeerOptions;
-use socket2::SockRef;
 use tokio::net::TcpSocket;
 
 /// The socket of one new connection; given up when the request may leave.
@@ -46,11 +45,22 @@ impl Hold {
 
     fn cork(&self, cork: bool) {
         if let Some(socket) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner)
-            && let Err(error) = SockRef::from(socket).set_tcp_cork(cork)
+            && let Err(error) = set_cork(socket, cork)
         {
             log::debug!("a handshake could not be held back: {error}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn set_cork(socket: &OwnedFd, cork: bool) -> std::io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_cork(cork)
+}
+
+/// Where the edge is developed and not run, a WebSocket may end at once now and then.
+#[cfg(not(target_os = "linux"))]
+fn set_cork(_: &OwnedFd, _: bool) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Ends the hold when it is dropped.

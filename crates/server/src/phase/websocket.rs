@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Method, StatusCode};
 use leeward_origin::connect::WEBSOCKET_IDLE;
+use leeward_telemetry::CacheState;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
@@ -47,7 +48,7 @@ fn has_token(headers: &HeaderMap, wanted: &str) -> bool {
 ///
 /// # Errors
 /// When the origin switches to something that nobody asked for.
-pub(crate) fn switch(session: &mut Session, response: &ResponseHeader, ctx: &Context) -> pingora::Result<()> {
+pub(crate) fn switch(session: &mut Session, response: &ResponseHeader, ctx: &mut Context) -> pingora::Result<()> {
     if response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
@@ -60,6 +61,7 @@ pub(crate) fn switch(session: &mut Session, response: &ResponseHeader, ctx: &Con
     // silence is the origin connection's to bound, for both ends; a small message needs no rate
     session.set_read_timeout(None);
     session.set_min_send_rate(None);
+    ctx.lookup.state = Some(CacheState::Bypass);
     Ok(())
 }
 
