@@ -119,3 +119,16 @@ async fn a_connection_that_closed_before_anyone_saw_it_is_not_kept() {
     assert_eq!(stage.look(&watch, SHORT * 3).await, (false, false));
     assert!(stage.connections.open().is_empty());
 }
+
+#[tokio::test]
+async fn what_was_read_but_waits_for_a_slow_client_counts_from_its_arrival() {
+    let mut stage = Stage::new();
+    let limit = SHORT * 2;
+    let (mut watch, _tracer) = stage.watch(LONG, limit, false);
+    watch.head(true, false);
+    assert_eq!(stage.look(&watch, limit * 2 / 3).await, (false, false));
+    stage.origin.write_all(b"read").unwrap();
+    stage.edge.read_exact(&mut [0; 4]).unwrap();
+    assert_eq!(stage.look(&watch, limit * 2 / 3).await, (false, false), "it came less than the limit ago");
+    assert_eq!(stage.look(&watch, limit).await, (true, true));
+}
