@@ -133,7 +133,8 @@ fn value() -> impl Strategy<Value = String> {
 fn key() -> impl Strategy<Value = String> {
     let known = "(account|cdn_hosts|server|listen|address|tls|certificates|chain|key|limits|uri|admin|token|file|env|log|cache|memory|\
                  origins|directory|platform|http|https|servers|host_header|timeouts|connect|sites|host|origin|path|policy|rules|matches|\
-                 behaviors|name|value|type|params|waf|mode|include|<<)";
+                 behaviors|name|value|type|params|waf|mode|include|dns|timeout|addresses|edge|backup|server|on|exclude|\
+                 unavailable|first|factor|health_check|failures|validation_path|client_certificate|failover_order|<<)";
     prop_oneof![9 => known, 1 => "[ -~]{0,8}".prop_map(|text| format!("{text:?}"))]
 }
 

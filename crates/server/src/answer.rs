@@ -12,6 +12,13 @@ const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATC
 /// Seconds a client is asked to wait when no origin can be reached.
 const WAIT: HeaderValue = HeaderValue::from_static("5");
 
+/// The head of the answer, once it was written. An interim response (RFC 9110 15.2) is none: the answer is still to come.
+pub(crate) fn begun(session: &Session) -> Option<&ResponseHeader> {
+    session
+        .response_written()
+        .filter(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
+}
+
 /// An answer of the edge's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {

@@ -106,6 +106,8 @@ pub(crate) struct Lookup {
     pub(crate) key: Option<HashBinary>,
     /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
     pub(crate) must_revalidate: bool,
+    /// The stale copy is the answer because the request that this one waited for failed.
+    pub(crate) stale_for_failure: bool,
     /// Waited for another request's fetch.
     pub(crate) collapsed: bool,
     /// A 304 that confirmed the stored copy.

@@ -123,7 +123,7 @@ impl ProxyHttp for Leeward {
         fresh: bool,
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        Ok(lookup::judge(session, meta, fresh, ctx))
+        Ok(lookup::judge(self, session, meta, fresh, ctx))
     }
 
     fn cache_miss(&self, session: &mut Session, _ctx: &mut Context) {

@@ -6,7 +6,8 @@ mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,14 +19,16 @@ use crate::wait;
 
 /// How soon the server sees that it is to stop.
 const TICK: Duration = Duration::from_millis(50);
+/// How often another port is tried when somebody has the same one for UDP.
+const TRIES: usize = 20;
 /// CNAMEs followed within one answer.
 const MAX_CHAIN: usize = 8;
 
-/// A running DNS server on a UDP port of 127.0.0.1. Dropping it stops it.
+/// A running DNS server on one port of 127.0.0.1, UDP and TCP. Dropping it stops it.
 pub struct Dns {
     shared: Arc<Shared>,
     address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -47,14 +50,15 @@ impl Dns {
     /// When there is no port.
     #[must_use]
     pub fn start(names: BTreeMap<String, Entry>) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (socket, listener) = bind();
         socket.set_read_timeout(Some(TICK)).unwrap();
         let address = socket.local_addr().unwrap();
         let state = Mutex::new(State { names, asked: Vec::new() });
         let shared = Arc::new(Shared { state, stopping: AtomicBool::new(false) });
-        let own = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || serve(&socket, &own));
-        Self { shared, address, thread: Some(thread) }
+        let (udp, tcp) = (Arc::clone(&shared), Arc::clone(&shared));
+        let threads =
+            vec![std::thread::spawn(move || serve(&socket, &udp)), std::thread::spawn(move || accept(&listener, &tcp))];
+        Self { shared, address, threads }
     }
 
     /// Where it listens.
@@ -107,10 +111,46 @@ impl Dns {
 impl Drop for Dns {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
+        // The accepting thread waits in accept(): one connection wakes it.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(5));
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// One port that is free for both protocols.
+fn bind() -> (UdpSocket, TcpListener) {
+    for _ in 0..TRIES {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()) {
+            return (socket, listener);
+        }
+    }
+    panic!("no port is free for UDP and TCP, {TRIES} were tried");
+}
+
+/// Answers over TCP: whole, one question a connection.
+fn accept(listener: &TcpListener, shared: &Shared) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let Some(question) = over_tcp(&mut stream) else { continue };
+        let Some((answer, late)) = shared.state.lock().unwrap().answer(&question) else { continue };
+        wait::pause(late);
+        let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+        let _ = stream.write_all(&[&length[..], &answer].concat());
+    }
+}
+
+fn over_tcp(stream: &mut TcpStream) -> Option<wire::Question> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut query).ok()?;
+    wire::Question::parse(&query)
 }
 
 fn serve(socket: &UdpSocket, shared: &Shared) {
@@ -120,6 +160,7 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
         let Some(question) = wire::Question::parse(&buffer[..length]) else { continue };
         let answer = shared.state.lock().unwrap().answer(&question);
         let Some((answer, late)) = answer else { continue };
+        let answer = wire::for_udp(answer, &question);
         if late.is_zero() {
             let _ = socket.send_to(&answer, from);
         } else {

@@ -11,11 +11,15 @@ pub(super) const SERVFAIL: u8 = 2;
 pub(super) const NXDOMAIN: u8 = 3;
 pub(super) const REFUSED: u8 = 5;
 
+/// The longest answer over UDP: what resolvers announce today (no fragments), whatever this one does.
+const MAX_UDP: usize = 1232;
 const HEADER: usize = 12;
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 const INTERNET: u16 = 1;
+/// The flag of an answer that did not fit.
+const TRUNCATED: u8 = 0x02;
 
 /// A question as it came.
 pub(super) struct Question {
@@ -97,6 +101,16 @@ impl Answer {
         let counts = [1, self.count, 0, 0].map(u16::to_be_bytes).concat();
         [self.id.to_vec(), flags.to_vec(), counts, self.question, self.records].concat()
     }
+}
+
+/// An answer that fits a datagram: one that is too long only says so, and is asked for again over TCP.
+pub(super) fn for_udp(answer: Vec<u8>, question: &Question) -> Vec<u8> {
+    if answer.len() <= MAX_UDP {
+        return answer;
+    }
+    let mut short = Answer::to(question).code(NOERROR);
+    short[2] |= TRUNCATED;
+    short
 }
 
 /// A name as labels.

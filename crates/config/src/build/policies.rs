@@ -10,7 +10,7 @@ use leeward_rules::{Context, Policy, Severity, decide};
 use serde_json::Value;
 
 use super::origins::Origins;
-use super::policy_origins::has_only;
+use super::policy_origins::is_all_of;
 use super::sites::Hosts;
 use crate::ready::{Backup, Origin, OriginServer, PolicyOrigins};
 use crate::report::{At, Purpose, Report};
@@ -158,19 +158,17 @@ fn name_origins(
         let at = at.key("params").key("backupDomain");
         let server = OriginServer { tls: false, host: choice.domain.to_owned(), port: 80 };
         around.hosts.refuse_loop(around.report, &at, &server);
-        if let Some(own) = around.own.filter(|own| has_only(own, choice.domain)) {
+        let origin = origins.of_failover(choice.domain, around.own);
+        if let Some(own) = around.own.filter(|own| is_all_of(&origin, own)) {
+            let (domain, name) = (choice.domain, &own.name);
             around
                 .report
                 .warning(
                     &at,
-                    format!(
-                        "`{}` is all that the site's own origin `{}` has: nothing else is asked",
-                        choice.domain, own.name
-                    ),
+                    format!("`{domain}` is all that the site's own origin `{name}` has: nothing else is asked"),
                 )
                 .hint("name a server of its own for the backup");
         }
-        let origin = origins.of_failover(choice.domain, around.own);
         named.insert_backup(&choice, Backup { origin, on: choice.triggers() });
     }
     named

@@ -83,12 +83,10 @@ impl Origins {
     }
 }
 
-/// Whether all servers of an origin are this one.
-pub(super) fn has_only(origin: &Origin, host: &str) -> bool {
-    [&origin.http, &origin.https]
-        .into_iter()
-        .flatten()
-        .all(|list| list.servers.iter().all(|server| server.host == host))
+/// Whether a backup has every server of an origin and no other host.
+pub(super) fn is_all_of(backup: &Origin, own: &Origin) -> bool {
+    servers(own).all(|server| servers(backup).any(|same| same == server))
+        && servers(backup).all(|server| has_server(own, &server.host))
 }
 
 fn has_server(origin: &Origin, host: &str) -> bool {

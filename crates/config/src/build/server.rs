@@ -19,6 +19,8 @@ const MAX_LISTENERS: usize = 256;
 const MAX_HEAD: Size = Size::mib(1);
 /// Fields of a request head that Pingora's HTTP/1 parser takes; it refuses more with 400 before the limit is looked at.
 const MAX_FIELDS: u32 = 256;
+/// Networks of one list.
+const MAX_NETWORKS: usize = 10_000;
 /// Servers that are asked for names.
 const MAX_DNS_SERVERS: usize = 8;
 /// Where they listen (RFC 1035).
@@ -119,6 +121,9 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 
 /// Networks; a bare address is a network of one.
 pub(super) fn networks(report: &Report, at: &At, written: &[String]) -> Vec<IpNet> {
+    if written.len() > MAX_NETWORKS {
+        report.error(at, format!("{} networks are more than {MAX_NETWORKS}", written.len()));
+    }
     let mut networks = Vec::new();
     for (i, text) in written.iter().enumerate() {
         match text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {

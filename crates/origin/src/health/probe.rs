@@ -60,10 +60,16 @@ impl Probe {
             request.insert_header("Connection", "close")?;
             session.write_request_header(Box::new(request)).await?;
             session.finish_request_body().await?;
-            session.read_response_header().await
+            loop {
+                session.read_response_header().await?;
+                let status = session.response_header().map(|head| head.status);
+                if !status.is_some_and(|status| status.is_informational()) {
+                    return Ok(status.map(|status| status.as_u16()));
+                }
+            }
         };
-        timeout_at(until, asked).await.map_err(|_| Reason::ReadTimeout)?.map_err(reason)?;
-        session.response_header().map(|head| head.status.as_u16()).ok_or(Reason::BadAnswer)
+        let answered = timeout_at(until, asked).await.map_err(|_| Reason::ReadTimeout)?;
+        answered.map_err(reason)?.ok_or(Reason::BadAnswer)
     }
 
     /// Connects, TLS handshake included where the server speaks it, and closes again.

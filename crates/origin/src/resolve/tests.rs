@@ -174,6 +174,17 @@ fn a_name_behind_another_name_is_followed() {
 }
 
 #[test]
+fn an_answer_that_fits_no_datagram_is_taken_over_tcp_and_only_so_many_of_its_addresses() {
+    let many = |count: u8| (1..=count).map(|last| format!("192.0.2.{last}")).collect::<Vec<_>>();
+    for (count, used) in [(60, 60), (200, 64)] {
+        let server = server(&format!("{{ a: [{}] }}", many(count).join(", ")));
+        let resolver = Resolver::with(&Dns { timeout: PATIENCE, ..dns(&[&server]) }, PACE, no_files());
+        follow_one(&resolver, IpVersion::Default);
+        wait_until_told(&resolver, &many(used).join(" "));
+    }
+}
+
+#[test]
 fn an_answer_is_asked_for_again_neither_before_the_floor_nor_after_the_cap() {
     for ttl in ["0s", "1s", "86400s"] {
         let server = server(&format!("{{ a: [192.0.2.1], ttl: {ttl} }}"));
@@ -220,11 +231,15 @@ async fn only_the_first_answer_of_a_name_is_waited_for_and_no_longer_than_asked(
     assert_eq!(resolver.known(NAME, IpVersion::Default), Known::Never, "the question goes on");
 
     let late = Server::start([(NAME.to_owned(), entry("{ a: [192.0.2.1], late: 50ms }"))].into());
-    let resolver = Resolver::with(&dns(&[&late]), PACE, no_files());
-    let firsts = (0..20).map(|_| resolver.first(NAME, IpVersion::Default, PATIENCE));
+    let resolver = Arc::new(Resolver::with(&dns(&[&late]), PACE, no_files()));
+    let mut firsts = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let resolver = Arc::clone(&resolver);
+        firsts.spawn(async move { resolver.first(NAME, IpVersion::Default, PATIENCE).await });
+    }
     let want: Arc<[IpAddr]> = Arc::from(["192.0.2.1".parse().unwrap()]);
-    for first in firsts {
-        assert_eq!(first.await, Ok(Arc::clone(&want)));
+    for first in firsts.join_all().await {
+        assert_eq!(first, Ok(Arc::clone(&want)));
     }
     assert_eq!(resolver.list().len(), 1, "{:?}", resolver.list());
 }

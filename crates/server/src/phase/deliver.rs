@@ -83,6 +83,7 @@ pub(crate) fn pace(session: &mut Session) {
 /// How the cache took part, in the words of the log.
 pub(crate) fn state(session: &Session, ctx: &Context) -> CacheState {
     match session.cache.phase() {
+        CachePhase::Hit if ctx.lookup.stale_for_failure => CacheState::Stale,
         CachePhase::Hit => CacheState::Hit,
         CachePhase::Stale | CachePhase::StaleUpdating => CacheState::Stale,
         CachePhase::Miss => CacheState::Miss,

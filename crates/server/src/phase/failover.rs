@@ -20,8 +20,8 @@ use pingora_proxy::subrequest::{self, BodyMode};
 use pingora_proxy::{FailToProxy, Session};
 use tokio::sync::mpsc::Receiver;
 
-use super::fetch::{Onward, is_plain, stale_is_behind};
-use crate::answer::Answer;
+use super::fetch::{Onward, alternate_may_fail, is_plain};
+use crate::answer::{Answer, begun};
 use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
 use crate::proxy::Leeward;
 
@@ -70,7 +70,7 @@ pub(crate) const fn kind(failover: &Failover) -> &'static str {
 pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
     let alternate = ctx.failover.as_ref().is_some_and(|failover| failover.to == FailoverTo::Alternate);
-    if alternate && session.response_written().is_some() {
+    if alternate && begun(session).is_some() {
         return nothing;
     }
     let failure = Failure::of(error);
@@ -85,7 +85,7 @@ pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error
     if ctx.error.is_none() {
         ctx.error = Some(bounded(&error.to_string()).to_owned());
     }
-    if session.response_written().is_some() || client_is_gone(error) {
+    if begun(session).is_some() || client_is_gone(error) {
         return nothing;
     }
     // the request body may be unread and the connection is not kept after an error: say so
@@ -138,7 +138,7 @@ pub(crate) async fn alternate(edge: &Leeward, session: &mut Session, ctx: &mut C
         session.cache.release_write_lock(NoCacheReason::UpstreamError);
     }
     leaves(edge, ctx, FailoverTo::Alternate, onward.status, onward.reason, failover.url.to_string());
-    let may_fail = stale_is_behind(session, ctx);
+    let may_fail = alternate_may_fail(session, ctx);
     let served = serve_alternate(session, ctx, &failover.url, may_fail).await;
     if served {
         ctx.reason = Some(onward.reason);
@@ -172,7 +172,7 @@ async fn serve_alternate(session: &mut Session, ctx: &mut Context, url: &Alterna
             hand_over(session, rest, !left).await;
         }
     }
-    let answered = session.response_written().map(|response| response.status.as_u16());
+    let answered = begun(session).map(|response| response.status.as_u16());
     if let Ok(seen) = report.seen.lock() {
         ctx.fetch.of_alternate.extend(seen.attempts.iter().cloned());
         ctx.lookup.state = seen.cache;

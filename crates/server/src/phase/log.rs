@@ -8,6 +8,7 @@ use pingora::Error;
 use pingora_proxy::Session;
 
 use super::deliver;
+use crate::answer::begun;
 use crate::context::{Client, Context};
 use crate::proxy::Leeward;
 
@@ -23,7 +24,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
         // its parent has the line; a refresh in the background has none
         return;
     }
-    let status = session.response_written().map_or(0, |response| response.status.as_u16());
+    let status = begun(session).map_or(0, |response| response.status.as_u16());
     let cache = ctx.lookup.state.unwrap_or_else(|| {
         if ctx.route.is_none() || ctx.reason.is_some() { CacheState::None } else { deliver::state(session, ctx) }
     });

@@ -20,6 +20,7 @@ use pingora_proxy::Session;
 use super::{failover, fetch};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
+use crate::proxy::Leeward;
 
 /// How often a waiting request looks again after the fetch it waited for came to nothing.
 const LOOK_AGAIN: usize = 2;
@@ -149,7 +150,25 @@ pub(crate) fn miss(session: &mut Session) {
 }
 
 /// What the rules say about a stored answer that was found: take it as it is (`None`), or ask the origin first.
-pub(crate) fn judge(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context) -> Option<ForcedFreshness> {
+pub(crate) fn judge(
+    edge: &Leeward,
+    session: &Session,
+    meta: &CacheMeta,
+    fresh: bool,
+    ctx: &mut Context,
+) -> Option<ForcedFreshness> {
+    let forced = by_rules(session, meta, fresh, ctx);
+    let stale = !fresh && matches!(forced, None | Some(ForcedFreshness::ForceExpiredServeStale { .. }));
+    if stale && let Some(fetch::Onward { status, reason, .. }) = fetch::shared_stale(edge, session, meta, ctx) {
+        // the request that this one waited for came to that; asking for the lock again would make all of them wait in turn
+        ctx.lookup.stale_for_failure = true;
+        ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
+        return Some(ForcedFreshness::ForceFresh);
+    }
+    forced
+}
+
+fn by_rules(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context) -> Option<ForcedFreshness> {
     let now = SystemTime::now();
     ctx.lookup.ttl = Some(seconds_until(meta.fresh_until(), now));
     ctx.lookup.collapsed = session.cache.lock_duration().is_some();

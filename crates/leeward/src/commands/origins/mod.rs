@@ -97,9 +97,10 @@ fn allow_list(snapshot: &Snapshot, format: Format) -> anyhow::Result<ExitCode> {
     }
     match format {
         Format::Json => {
-            say(&serde_json::to_string_pretty(&json!(merged.iter().map(ToString::to_string).collect::<Vec<_>>()))?)
+            let blocks: Vec<String> = merged.iter().map(ToString::to_string).collect();
+            say(&serde_json::to_string_pretty(&blocks)?);
         }
-        Format::Text => merged.iter().for_each(|block| say(block)),
+        Format::Text => merged.iter().for_each(say),
     }
     Ok(ExitCode::SUCCESS)
 }

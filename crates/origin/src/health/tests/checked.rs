@@ -97,7 +97,8 @@ fn checks_exclude_and_bring_back() {
     }
 }
 
-/// A server on a port of its own that answers every request with the status that is set; 0: it closes without an answer.
+/// A server on a port of its own that answers every request with the status that is set; 0: it closes without an answer,
+/// 103: it says so first and 200 then.
 async fn serve(status: Arc<AtomicU16>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, heard) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
@@ -109,9 +110,11 @@ async fn serve(status: Arc<AtomicU16>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) 
                 let mut request = [0; 1024];
                 let read = stream.read(&mut request).await.unwrap_or(0);
                 log.lock().unwrap().push(String::from_utf8_lossy(&request[..read]).into_owned());
+                let early = if status == 103 { "HTTP/1.1 103 x\r\n\r\n" } else { "" };
+                let status = if status == 103 { 200 } else { status };
                 if status > 0 {
-                    let _ =
-                        stream.write_all(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
+                    let answer = format!("{early}HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
+                    let _ = stream.write_all(answer.as_bytes()).await;
                 }
             });
         }
@@ -163,13 +166,13 @@ async fn a_server_is_checked_as_its_configuration_says_and_follows_it() {
     until("a good check is noted", || state().checked.is_some_and(|checked| checked.failed.is_none())).await;
     assert_eq!(state().condition, Condition::Available);
 
-    for bad in [500, 404, 0] {
+    for (bad, good) in [(500, 302), (404, 103), (0, 200)] {
         status.store(bad, Ordering::Relaxed);
         until("excluded", || state().next_trial.is_some()).await;
         assert!(state().checked.unwrap().failures >= 2, "{bad}: {:?}", state());
         let reason = if bad == 0 { Reason::Closed } else { Reason::Status };
         assert_eq!(state().last_error.unwrap().reason, reason, "{bad}");
-        status.store(if bad == 500 { 302 } else { 200 }, Ordering::Relaxed);
+        status.store(good, Ordering::Relaxed);
         until("back", || state().next_trial.is_none()).await;
     }
 

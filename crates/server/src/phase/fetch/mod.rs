@@ -7,7 +7,7 @@ mod request;
 mod servers;
 
 pub(crate) use collapsed::Collapsed;
-pub(crate) use plan::{Onward, backup, is_plain, order, stale_is_behind};
+pub(crate) use plan::{Onward, alternate_may_fail, backup, is_plain, order, shared_stale};
 pub(crate) use redirects::Followed;
 pub(crate) use request::prepare;
 pub(crate) use servers::{broke_off, connected, next_peer, no_connection};
@@ -21,6 +21,7 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 
+use crate::answer::begun;
 use crate::context::Context;
 use crate::proxy::Leeward;
 
@@ -52,7 +53,7 @@ pub(crate) fn judge(
         error.set_retry(true);
         return Err(error);
     }
-    if status >= 400 && session.response_written().is_none() {
+    if status >= 400 && begun(session).is_none() {
         let again = plan::decide(edge, session, ctx, &answered(status));
         let next = ctx.fetch.onward.map(|onward| onward.next);
         if again || next == Some(Next::Way(Way::SiteFailover)) {

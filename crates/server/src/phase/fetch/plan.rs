@@ -1,6 +1,7 @@
 //! Where a failed attempt leads: the facts for `decide::plan`, and its decision kept for the hooks that carry it out.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use http::Method;
 use leeward_cache::freshness;
@@ -11,8 +12,10 @@ use leeward_rules::decide::plan::{self, Failed, Next, Ready, Repeat, Stale};
 use leeward_rules::decide::{self, FailoverKind, Way};
 use leeward_telemetry::access_log::Failover;
 use leeward_telemetry::{AttemptResult, FailoverTo, Reason};
+use pingora_cache::CacheMeta;
 use pingora_proxy::Session;
 
+use super::collapsed::Outcome;
 use crate::context::{Context, Route};
 use crate::phase::failover;
 use crate::proxy::Leeward;
@@ -156,6 +159,20 @@ fn stale(session: &Session, ctx: &Context) -> Stale {
     Stale { unreachable: true, on_error }
 }
 
+/// Whether the failure of the request that this one waited for leads to the stale copy that was found.
+pub(crate) fn shared_stale(edge: &Leeward, session: &Session, meta: &CacheMeta, ctx: &Context) -> Option<Onward> {
+    let waited = session.cache.lock_duration().filter(|_| !ctx.lookup.must_revalidate)?;
+    let Outcome { failed, reason, given_up, at_backup, .. } = edge.collapsed.recall(ctx, waited)?;
+    let usable = meta.serve_stale_if_error(SystemTime::now());
+    let stale = Stale { unreachable: usable, on_error: usable && freshness::allows_stale_if_error(meta) };
+    let site_failover = failover::declared(session, ctx);
+    let ready = Ready { order: order(ctx), more: false, backup: None, site_failover, stale, given_up };
+    let at = if at_backup { Way::Backup } else { Way::Servers };
+    let next = plan::next(at, failed, repeat(session), &ready);
+    let status = plan::would_be(at, failed, given_up);
+    (next == Next::Way(Way::Stale)).then_some(Onward { next, status, reason })
+}
+
 /// The backup origin of this request: what the rules' `origin-failover` names, else what the origin has.
 pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
     let route = ctx.route.as_ref()?;
@@ -163,7 +180,9 @@ pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
         let (policy, effective) = route.rules()?;
         route.site.as_ref()?.policy_origins.backup(&decide::backup(policy, effective)?)
     };
-    by_rule().or_else(|| route.chosen_origin()?.0.backup.as_ref())
+    let (origin, _) = route.chosen_origin()?;
+    // an origin is no backup of itself
+    by_rule().filter(|backup| !Arc::ptr_eq(&backup.origin, origin)).or(origin.backup.as_ref())
 }
 
 /// Whether the way on is another site's content, fetched by this edge.
@@ -173,12 +192,12 @@ pub(crate) fn alternate_is_next(ctx: &Context) -> bool {
     declared.is_some_and(|declared| declared.kind == FailoverKind::Alternate)
 }
 
-/// Whether a stale copy is served when the alternate site cannot be reached.
-pub(crate) fn stale_is_behind(session: &Session, ctx: &mut Context) -> bool {
+/// Whether something else can answer when the alternate site cannot be reached.
+pub(crate) fn alternate_may_fail(session: &Session, ctx: &mut Context) -> bool {
     if let Some(walk) = &mut ctx.fetch.walk {
         walk.way = Way::SiteFailover;
     }
-    ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next == Next::Way(Way::Stale)
+    matches!(ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next, Next::Way(_))
 }
 
 /// How the request's own servers are walked.

@@ -17,6 +17,7 @@ use pingora_proxy::Session;
 
 use super::request::host_for;
 use super::{plan, redirects};
+use crate::answer::begun;
 use crate::context::{Context, Current};
 use crate::phase::failover;
 use crate::proxy::Leeward;
@@ -306,7 +307,7 @@ pub(crate) fn broke_off(
     ctx.body_seen = 0;
     ctx.fetch.last = Some(failure);
     if !again {
-        let nothing_sent = session.response_written().is_none();
+        let nothing_sent = begun(session).is_none();
         error.set_retry(nothing_sent && plan::decide(edge, session, ctx, &failure));
     }
     error
