@@ -1,5 +1,6 @@
 //! `leeward origins`, as people and scripts meet it: a running edge, real servers on loopback.
 
+#![allow(clippy::disallowed_methods, reason = "no worker waits here")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
