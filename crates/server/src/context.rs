@@ -10,7 +10,7 @@ use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
-use leeward_telemetry::{CacheState, Reason};
+use leeward_telemetry::{AttemptResult, CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_cache::key::HashBinary;
 
@@ -240,6 +240,25 @@ impl Context {
             seen.attempts.push(attempt.clone());
         }
         self.fetch.made.push(attempt);
+    }
+
+    /// The answer of the last attempt broke off behind its head.
+    pub(crate) fn spoil(&mut self, failure: &Failure) {
+        let of_origin = matches!(failure.result, AttemptResult::Broken | AttemptResult::Timeout);
+        if !of_origin || failure.reason == Reason::Internal {
+            return;
+        }
+        let spoil = |attempt: Option<&mut Attempt>| {
+            if let Some(attempt) = attempt.filter(|attempt| attempt.result == AttemptResult::Ok) {
+                (attempt.result, attempt.reason) = (failure.result, Some(failure.reason));
+            }
+        };
+        spoil(self.fetch.made.last_mut());
+        if let Some(alternate) = &self.alternate
+            && let Ok(mut seen) = alternate.report.seen.lock()
+        {
+            spoil(seen.attempts.last_mut());
+        }
     }
 }
 

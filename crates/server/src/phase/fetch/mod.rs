@@ -63,6 +63,8 @@ pub(crate) fn judge(
             return Err(error);
         }
     }
+    // this is the answer: what failed before it is over
+    ctx.fetch.onward = None;
     servers::finish(ctx, AttemptResult::Ok, None, Some(status));
     Ok(())
 }

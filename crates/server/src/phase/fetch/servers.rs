@@ -13,6 +13,7 @@ use leeward_telemetry::access_log::{Attempt, bounded};
 use leeward_telemetry::{AttemptResult, Reason};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
+use pingora_cache::NoCacheReason;
 use pingora_proxy::Session;
 
 use super::request::host_for;
@@ -276,7 +277,7 @@ pub(crate) fn no_connection(edge: &Leeward, session: &Session, ctx: &mut Context
 /// server: the same one is asked once more. Everything else is for the plan.
 pub(crate) fn broke_off(
     edge: &Leeward,
-    session: &Session,
+    session: &mut Session,
     ctx: &mut Context,
     mut error: Box<Error>,
     reused: bool,
@@ -295,19 +296,26 @@ pub(crate) fn broke_off(
     } else {
         error.set_retry(false);
     }
-    let again = error.retry() && ctx.fetch.current.is_some();
+    let under_way = ctx.fetch.current.is_some();
+    let again = error.retry() && under_way;
     if let (true, Some(walk), Some(current)) = (again, ctx.fetch.walk.as_mut(), ctx.fetch.current.as_ref()) {
         walk.again(current.target.address);
         ctx.fetch.onward = Some(plan::Onward { next: Next::Again, status: failure.status, reason: failure.reason });
     }
-    if ctx.fetch.current.is_some() {
+    if under_way {
         ctx.error = Some(bounded(&error.to_string()).to_owned());
+        finish(ctx, failure.result, Some(failure.reason), None);
+    } else {
+        ctx.spoil(&failure);
     }
-    finish(ctx, failure.result, Some(failure.reason), None);
     ctx.body_seen = 0;
     ctx.fetch.last = Some(failure);
     if !again {
         let nothing_sent = begun(session).is_none();
+        if nothing_sent && !under_way && session.cache.enabled() {
+            // the head of this answer is in the cache already, and the framework cannot fill an object twice
+            session.cache.disable(NoCacheReason::UpstreamError);
+        }
         error.set_retry(nothing_sent && plan::decide(edge, session, ctx, &failure));
     }
     error
