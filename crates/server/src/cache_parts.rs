@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leeward_cache::Store;
 use leeward_cache::admission::{self, Sketch};
+use pingora_cache::NoCacheReason;
 use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
 
@@ -14,6 +15,9 @@ const FILL_LOCK: Duration = Duration::from_secs(3600);
 /// Keys remembered as uncacheable, per shard: requests for them do not queue behind each other.
 const UNCACHEABLE_KEYS: usize = 4096;
 const SHARDS: usize = 32;
+/// Why an error of the origin's is not stored. Not remembered, as against other answers that are not stored: the next
+/// request looks up what is stored all the same, which is what it may need while the origin fails.
+pub(crate) const ORIGIN_ERROR: NoCacheReason = NoCacheReason::Custom("origin error");
 
 /// The parts of the cache.
 pub(crate) struct CacheParts {
@@ -34,8 +38,13 @@ impl CacheParts {
     pub(crate) fn leak(config: &leeward_config::ready::Cache) -> &'static Self {
         let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(CacheLock::new(FILL_LOCK)));
-        let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, None)));
+        let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes))));
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
         Box::leak(Box::new(Self { store, lock, predictor, admission }))
     }
+}
+
+/// Whether a reason says nothing about the object's next answer.
+fn passes(reason: &'static str) -> bool {
+    NoCacheReason::Custom(reason) == ORIGIN_ERROR
 }

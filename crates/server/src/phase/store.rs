@@ -8,7 +8,7 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
-use crate::cache_parts::CacheParts;
+use crate::cache_parts::{CacheParts, ORIGIN_ERROR};
 use crate::context::Context;
 
 /// Judges an answer by RFC 9111, the site's `caching` rule and the configuration.
@@ -47,7 +47,8 @@ pub(crate) fn judge(
         Verdict::Store(meta) => RespCacheable::Cacheable(meta),
         Verdict::Refuse(refusal) => {
             ctx.lookup.refused = Some(refusal.as_str());
-            RespCacheable::Uncacheable(NoCacheReason::OriginNotCache)
+            let passes = response.status.is_server_error();
+            RespCacheable::Uncacheable(if passes { ORIGIN_ERROR } else { NoCacheReason::OriginNotCache })
         }
     }
 }
