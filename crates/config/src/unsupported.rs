@@ -30,7 +30,6 @@ const KEYS: &[(&str, When)] = &[
     ("cache.first_hit_types", NotEmpty),
     ("cache.heuristic", Word(&["on"])),
     ("cache.request_directives", Word(&["honor"])),
-    ("origins.*.shield", NotEmpty),
     ("sites.*.waf.mode", Word(&["detect", "block"])),
     ("country_filters", NotEmpty),
     ("token_auth", Given),

@@ -305,3 +305,42 @@ fn paths_in_a_file_start_at_its_folder() {
     let absolute = folder.load(&format!("log: {{ access: /var/log/access.log }}\n{LEAST}")).snapshot.unwrap();
     assert_eq!(absolute.log.access, AccessLogTo::File(Path::new("/var/log/access.log").to_owned()));
 }
+
+#[test]
+fn an_edge_uses_the_shield_of_its_region_goes_around_it_or_has_all_to_choose_from() {
+    let east_and_europe = r#"us_east: ["http://10.1.0.1"], us_west: BYWC, europe: ["http://10.3.0.1"]"#;
+    let table = [
+        (r#"all: ["http://10.1.0.1", "http://10.1.0.2"]"#, None, Some("photos shield all")),
+        (r#"all: ["http://10.1.0.1"]"#, Some("asia"), Some("photos shield all")),
+        (east_and_europe, Some("europe"), Some("photos shield europe")),
+        (east_and_europe, Some("us_west"), None),
+        (east_and_europe, Some("asia"), Some("photos shield us_east, photos shield europe")),
+        (east_and_europe, None, Some("photos shield us_east, photos shield europe")),
+    ];
+    for (pops, region, wanted) in table {
+        let region = region.map(|region| format!("server: {{ region: {region} }}\n")).unwrap_or_default();
+        let main = LEAST.replace("http: {", &format!("shield: {{ pops: {{ {pops} }} }}, http: {{"));
+        let snapshot = snapshot(&format!("{region}{main}"));
+        let groups = |shield: &leeward_config::ready::Shield| {
+            shield.groups().map(|group| group.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        let got = snapshot.origins[0].shield.as_ref().map(groups);
+        assert_eq!(got.as_deref(), wanted, "{pops} {region}");
+    }
+}
+
+#[test]
+fn nodes_are_found_by_name_and_kept_apart_like_any_origin() {
+    let shield = r#"shield: { pops: { all: ["https://shield.example.net", "http://10.1.0.2:81"] } }"#;
+    let snapshot = snapshot(&LEAST.replace("http: {", &format!("{shield}, http: {{")));
+    let all: Vec<_> = snapshot.all_origins().collect();
+    let names: Vec<_> = all.iter().map(|origin| origin.name.as_str()).collect();
+    assert_eq!(names, ["photos", "photos shield all"]);
+    let nodes = |origin: &leeward_config::ready::Origin| {
+        [&origin.http, &origin.https]
+            .map(|list| list.iter().flat_map(|list| &list.servers).map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let list = vec!["https://shield.example.net:443".to_owned(), "http://10.1.0.2:81".to_owned()];
+    assert_eq!(nodes(all[1]), [list.clone(), list]);
+    assert_ne!(all[0].group_key, all[1].group_key);
+}

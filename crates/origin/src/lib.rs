@@ -6,6 +6,7 @@ pub mod direct;
 pub mod failure;
 pub mod health;
 pub mod resolve;
+pub mod tiers;
 pub mod walk;
 
 pub use connect::{Connector, Kind, Watch};
@@ -13,4 +14,5 @@ pub use direct::direct;
 pub use failure::Failure;
 pub use health::{Admission, Health};
 pub use resolve::{Known, ResolveError, Resolver};
+pub use tiers::Tiers;
 pub use walk::{Target, Walk};

@@ -43,6 +43,7 @@ impl Stage {
     fn request(&self) -> Vec<u8> {
         let known = |server: &OriginServer| Known::Addresses([server.host.parse::<IpAddr>().unwrap()].into());
         let leg = Leg {
+            servers: None,
             way: Way::Servers,
             origin: Arc::clone(&self.origin),
             timeouts: Timeouts::default(),

@@ -53,6 +53,8 @@ pub(crate) struct Client {
     pub(crate) protocol: &'static str,
     /// Where the client is, as far as that is known.
     pub(crate) place: Option<Place>,
+    /// Whether another tier of this CDN asks on the client's behalf.
+    pub(crate) midgress: bool,
 }
 
 /// What is asked for.
@@ -135,6 +137,10 @@ pub(crate) struct Fetch {
     /// The status of an answer that was given up for the backup origin's.
     pub(crate) given_up: Option<u16>,
     pub(crate) asked_backup: bool,
+    /// The gateways of this request in order, for `X-Gateway-List`.
+    pub(crate) gateways: Option<String>,
+    /// The parent's answer says that it could not get one from the origin.
+    pub(crate) parent_failed: bool,
     /// The failure is that of the request which this one waited for.
     pub(crate) shared_failure: bool,
     pub(crate) current: Option<Current>,
@@ -203,6 +209,7 @@ impl Context {
                 scheme: Scheme::Http,
                 protocol: "HTTP/1.1",
                 place: None,
+                midgress: false,
             },
             route: None,
             lookup: Lookup::default(),

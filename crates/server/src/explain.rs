@@ -202,10 +202,21 @@ fn origin(header: &RequestHeader, ctx: &Context, route: &Route) -> Option<Origin
 fn plan(ctx: &Context, route: &Route, found: &Explanation) -> Vec<Step> {
     let Some((origin, _)) = route.chosen_origin() else { return Vec::new() };
     let step = |way: Way| match way {
-        Way::Parents => None,
+        Way::Parents => {
+            let nodes: Vec<String> = origin
+                .shield
+                .iter()
+                .flat_map(|shield| shield.groups())
+                .flat_map(|group| &group.http)
+                .flat_map(|list| &list.servers)
+                .map(ToString::to_string)
+                .collect();
+            (!nodes.is_empty()).then(|| Step { way: way.word(), to: nodes.join(", "), after: None })
+        }
         Way::Servers => {
             let servers = found.origin.as_ref().map(|origin| origin.servers.join(", ")).unwrap_or_default();
-            Some(Step { way: way.word(), to: servers, after: None })
+            let after = origin.shield.as_ref().map(|_| "no answer of a parent".to_owned());
+            Some(Step { way: way.word(), to: servers, after })
         }
         Way::Backup => {
             let backup = fetch::backup(ctx)?;
@@ -231,7 +242,7 @@ fn plan(ctx: &Context, route: &Route, found: &Explanation) -> Vec<Step> {
         }
     };
     let order = fetch::order(ctx);
-    let mut steps: Vec<Step> = order.iter().filter_map(|way| step(*way)).collect();
+    let mut steps: Vec<Step> = [Way::Parents].iter().chain(order).filter_map(|way| step(*way)).collect();
     if origin.http.is_none() && origin.https.is_none() {
         steps.clear();
     }

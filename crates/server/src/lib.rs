@@ -10,6 +10,7 @@ mod context;
 pub mod explain;
 mod header_edits;
 pub mod life;
+mod node;
 mod phase;
 pub mod proxy;
 mod start;

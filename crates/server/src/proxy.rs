@@ -8,8 +8,9 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use leeward_config::ready::Snapshot;
+use leeward_origin::health::Probe;
 use leeward_origin::walk::Turns;
-use leeward_origin::{Connector, Health, Resolver};
+use leeward_origin::{Connector, Health, Resolver, Tiers};
 use leeward_telemetry::{AccessLog, Metrics, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -36,6 +37,9 @@ pub struct Leeward {
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) connector: Connector,
     pub(crate) turns: Turns,
+    pub(crate) tiers: Arc<Tiers>,
+    /// For edges that want to know how good a gateway this is.
+    pub(crate) probe: Probe,
     pub(crate) health: Arc<Health>,
     pub(crate) collapsed: fetch::Collapsed,
     pub(crate) metrics: Arc<Metrics>,
@@ -47,8 +51,9 @@ impl Leeward {
     ///
     /// # Errors
     /// What the edge answers by itself.
-    fn admit(session: &mut Session, ctx: &mut Context) -> std::result::Result<(), Answer> {
+    async fn admit(&self, session: &mut Session, ctx: &mut Context) -> std::result::Result<(), Answer> {
         request::check(session, ctx)?;
+        request::validate(self, session, ctx).await.map_or(Ok(()), Err)?;
         request::route(session.req_header(), ctx)?;
         security::check(session.req_header(), ctx)?;
         request::redirect(ctx).map_or(Ok(()), Err)?;
@@ -81,7 +86,7 @@ impl ProxyHttp for Leeward {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        let Err(answer) = Self::admit(session, ctx) else { return Ok(false) };
+        let Err(answer) = self.admit(session, ctx).await else { return Ok(false) };
         ctx.reason = Some(answer.reason);
         answer.write(session).await?;
         Ok(true)

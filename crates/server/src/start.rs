@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
-use leeward_origin::health::Checks;
+use leeward_origin::health::{Checks, Probe};
+use leeward_origin::tiers::Measuring;
 use leeward_origin::walk::Turns;
-use leeward_origin::{Connector, Health, Resolver};
+use leeward_origin::{Connector, Health, Resolver, Tiers};
 use leeward_telemetry::access_log::Target;
 use leeward_telemetry::{AccessLog, Metrics};
 use pingora::server::{RunArgs, ShutdownWatch};
@@ -18,6 +19,7 @@ use crate::accept::{self, Counters, Edge, Gate, Limits};
 use crate::admin::{self, Admin, Origins, Sources};
 use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
+use crate::node;
 use crate::proxy::Leeward;
 
 /// Why the edge does not start.
@@ -80,6 +82,7 @@ pub fn run(
     let resolver = Arc::new(Resolver::new(&snapshot.dns));
     resolver.follow(&snapshot);
     let health = Arc::new(Health::default());
+    let tiers = Arc::new(Tiers::default());
 
     let current = life::publish(snapshot);
     let (log, names, known_health) = (Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
@@ -102,6 +105,8 @@ pub fn run(
         resolver: Arc::clone(&resolver),
         connector: Connector::default(),
         turns: Turns::default(),
+        tiers: Arc::clone(&tiers),
+        probe: Probe::default(),
         health: Arc::clone(&health),
         collapsed: Default::default(),
         metrics: Arc::clone(&metrics),
@@ -115,8 +120,9 @@ pub fn run(
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
     server.add_service(accept::service("edge", edge, endpoints.sockets, None));
 
-    let origins = Origins { snapshot: current, health, resolver };
+    let origins = Origins { snapshot: current, health, resolver, tiers };
     server.add_service(background_service("checks", Checking(origins.clone())));
+    server.add_service(background_service("tiers", MeasuringTiers(origins.clone())));
     let sources = sources(&reloader, &metrics, cache, origins);
     let admin = Admin::new(stage.clone(), sources);
     server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
@@ -160,13 +166,30 @@ fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static Cac
     admin::sources(Arc::clone(reloader), render, describe, origins)
 }
 
+/// Measurements of shields and gateways, until the end.
+struct MeasuringTiers(Origins);
+
+#[async_trait]
+impl BackgroundService for MeasuringTiers {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Origins { snapshot, resolver, tiers, .. } = self.0.clone();
+        let named = Arc::clone(&snapshot);
+        let measuring =
+            Measuring::new(tiers, resolver, move || snapshot.load_full(), move || node::member(&named.load()));
+        tokio::select! {
+            () = measuring.run() => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
 /// Active checks of the origins' servers, until the end.
 struct Checking(Origins);
 
 #[async_trait]
 impl BackgroundService for Checking {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Origins { snapshot, health, resolver } = self.0.clone();
+        let Origins { snapshot, health, resolver, .. } = self.0.clone();
         let checks =
             Checks::new(health, move || snapshot.load_full(), move |host, version| resolver.known(host, version));
         tokio::select! {

@@ -85,6 +85,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::BodyTooLarge
         | Reason::Method
         | Reason::UrlRedirect
+        | Reason::Validation
         | Reason::Status
         | Reason::Redirected
         | Reason::Client => return None,

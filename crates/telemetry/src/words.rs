@@ -98,6 +98,8 @@ words! {
         DenyAccess = "deny_access",
         /// `url-redirect`
         UrlRedirect = "url_redirect",
+        /// A gateway was asked to fetch the validation object from every server of an origin.
+        Validation = "validation",
         /// The origin's name could not be resolved.
         Dns = "dns",
         /// The origin refused the connection.
@@ -179,6 +181,8 @@ words! {
     FailoverTo {
         /// The next server of the same origin.
         Server = "server",
+        /// Past the shield or the gateways to the origin itself.
+        Direct = "direct",
         /// The backup origin.
         Backup = "backup",
         /// A redirect by `site-failover`.

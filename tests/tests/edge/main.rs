@@ -18,6 +18,7 @@ mod reload_under_load;
 mod stage;
 mod stopping;
 mod streaming;
+mod tiers;
 mod timeouts;
 mod tls;
 mod websocket;

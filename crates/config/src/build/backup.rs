@@ -76,7 +76,7 @@ fn server(report: &Report, at: &At, written: &written::Backup, of: &Origin, host
 }
 
 /// Whether it is an address of this machine or of a private network.
-fn is_near(host: &str) -> bool {
+pub(super) fn is_near(host: &str) -> bool {
     match host.parse() {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private() || address.is_link_local(),
         Ok(IpAddr::V6(address)) => {

@@ -9,6 +9,7 @@ mod policy_origins;
 mod probe;
 mod server;
 mod servers;
+mod shield;
 mod sites;
 mod tls;
 
@@ -43,7 +44,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let addresses = server::addresses(report, &root.key("addresses"), &main.addresses);
     let dns = server::dns(report, &root.key("dns"), &main.dns);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
-    let mut origins = origins::origins(report, gathered, &hosts);
+    let mut origins = origins::origins(report, gathered, &hosts, &server);
     let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache);
     if report.has_errors() {
         return None;

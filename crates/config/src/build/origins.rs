@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::server::not_zero;
 use super::sites::Hosts;
-use super::{backup, names, probe, servers, tls};
+use super::{backup, names, probe, servers, shield, tls};
 use crate::gather::{Found, Gathered};
-use crate::ready::{Origin, Platform, Timeouts};
+use crate::ready::{Origin, Platform, Server, Timeouts};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -29,12 +29,12 @@ pub(super) struct Origins {
     pub(super) by_policy: HashMap<u64, Vec<Arc<Origin>>>,
 }
 
-pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts) -> Origins {
+pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts, server: &Server) -> Origins {
     let mut origins = Origins::default();
     let mut first: HashMap<(Platform, &str), &At> = HashMap::new();
     let mut count: HashMap<Platform, usize> = HashMap::new();
     for Found { at, value } in &gathered.origins {
-        let origin = origin(report, at, value, hosts);
+        let origin = origin(report, at, value, hosts, server);
         let Some(directory) = value.directory.as_deref() else {
             continue;
         };
@@ -99,7 +99,7 @@ impl Origins {
     }
 }
 
-fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) -> Origin {
+fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts, server: &Server) -> Origin {
     let name = written.directory.clone().unwrap_or_default();
     match &written.directory {
         None => report.missing(at, "directory").hint("its name in CDN URLs and in `sites`: `directory: photos`"),
@@ -137,6 +137,7 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
         follow_redirects: written.follow_redirects,
         validation: None,
         health_check: health_check.map(|check| probe::health_check(report, &at.key("health_check"), check)),
+        shield: None,
         group_key: 0,
     };
     if origin.follow_redirects && matches!(origin.platform, Platform::Adn | Platform::Can) {
@@ -148,6 +149,8 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts) ->
     origin.validation = validation.and_then(|url| probe::validation(report, &at.key("validation_path"), url, &origin));
     origin.backup =
         written.backup.as_ref().and_then(|written| backup::backup(report, &at.key("backup"), written, &origin, hosts));
+    let validated = written.validation_path.is_some();
+    origin.shield = shield::shield(report, &at.key("shield"), &written.shield, &origin, validated, hosts, server);
     keyed(origin)
 }
 

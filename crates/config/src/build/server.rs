@@ -13,6 +13,8 @@ use crate::written::{self, Size, Span};
 
 /// Worker threads.
 const MAX_THREADS: u32 = 1024;
+/// Characters of a node's name.
+const NODE: std::ops::RangeInclusive<usize> = 1..=64;
 /// Listeners.
 const MAX_LISTENERS: usize = 256;
 /// The largest request target and header section that may be allowed: both are held in memory for every connection.
@@ -67,7 +69,23 @@ pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Ser
         trusted_proxies: networks(report, &at.key("trusted_proxies"), &written.trusted_proxies),
         limits: limits(report, &at.key("limits"), &written.limits),
         grace_period: written.grace_period.0,
+        region: written.region,
+        node: node(report, &at.key("node"), written.node.as_ref()),
     }
+}
+
+/// A name that can stand in `CDN-Loop` as it is (RFC 8586 2: a token).
+fn node(report: &Report, at: &At, written: Option<&String>) -> Option<String> {
+    let name = written?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if !NODE.contains(&name.len()) || !name.bytes().all(allowed) {
+        report.error(at, format!("`{name}` is not the name of a node")).hint(format!(
+            "{} to {} letters, digits, `-`, `_` and `.`",
+            NODE.start(),
+            NODE.end()
+        ));
+    }
+    Some(name.clone())
 }
 
 fn listener(report: &Report, at: &At, written: &written::Listener) -> Option<Listener> {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod origins;
+mod shield;
 mod sites;
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,7 @@ pub use origins::{
     Balance, ClientCertificate, Directories, HealthCheck, IpVersion, Origin, OriginServer, OriginTls, Servers,
     Timeouts, Unavailable, Validation,
 };
+pub use shield::{Pop, Region, Shield};
 pub use sites::{PolicyOrigins, Site, Sites};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
@@ -52,12 +54,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Every origin that a request may be sent to, backups included, each once.
+    /// Every origin that a request may be sent to, backups and tiers included, each once.
     pub fn all_origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
         let mut seen = HashSet::new();
         self.origins
             .iter()
-            .flat_map(|origin| std::iter::once(origin).chain(origin.backup.as_ref().map(|backup| &backup.origin)))
+            .flat_map(|origin| {
+                let backup = origin.backup.iter().map(|backup| &backup.origin);
+                let parents = origin.shield.iter().flat_map(Shield::groups);
+                std::iter::once(origin).chain(backup).chain(parents)
+            })
             .filter(move |origin| seen.insert(Arc::as_ptr(origin)))
     }
 }
@@ -126,6 +132,10 @@ pub struct Server {
     pub limits: Limits,
     /// How long requests in flight may take after SIGTERM.
     pub grace_period: Duration,
+    /// Where this edge is; absent: unknown.
+    pub region: Option<Region>,
+    /// Its name in `CDN-Loop`; absent: one drawn at the start.
+    pub node: Option<String>,
 }
 
 /// One TCP endpoint.

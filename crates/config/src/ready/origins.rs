@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backup, Platform, Secret};
+use super::{Backup, Platform, Secret, Shield};
 use crate::written;
 
 /// A customer origin. The default has no name and no servers, and the default of every key.
@@ -44,6 +44,8 @@ pub struct Origin {
     pub validation: Option<Validation>,
     /// Active checks of the servers; absent: only requests tell.
     pub health_check: Option<HealthCheck>,
+    /// The tier that is asked before the servers; absent: none. The origins of a tier have none.
+    pub shield: Option<Shield>,
     /// Stable hash of what connections must not be shared over: name, servers, Host, TLS with the bytes of own authorities and of the
     /// client certificate. Connections are pooled by it, turns, health and parsed authorities are kept by it, over reloads.
     pub group_key: u64,

@@ -7,6 +7,7 @@ mod origins;
 mod secret;
 mod security;
 mod server;
+mod shield;
 mod sites;
 mod units;
 
@@ -22,6 +23,7 @@ pub use security::{
     Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory, Waf, WafMode,
 };
 pub use server::{Admin, Certificate, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
+pub use shield::{Pop, Pops, Shield};
 pub use sites::{Site, SiteWaf};
 pub use units::{MAX_SPAN, Size, Span};
 

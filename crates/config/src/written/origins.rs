@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Shield;
 use super::{Certificate, Span};
 use crate::ready::{Balance, IpVersion, Platform};
 
@@ -40,7 +41,7 @@ pub struct Origin {
     /// Ask every server from time to time; absent: only requests tell which server can be reached.
     pub health_check: Option<HealthCheck>,
     /// Tiers between this server and the origin.
-    pub shield: serde_json::Map<String, serde_json::Value>,
+    pub shield: Shield,
 }
 
 /// Servers of one scheme.

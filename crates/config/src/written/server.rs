@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Secret, Size, Span};
+use crate::ready::Region;
 
 /// Listeners, limits, threads.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -19,6 +20,10 @@ pub struct Server {
     pub limits: Limits,
     /// How long requests in flight may take after SIGTERM.
     pub grace_period: Span,
+    /// Where this server is: it uses the shields of that region.
+    pub region: Option<Region>,
+    /// Its name towards other Leeward servers, which tells a loop: different on each. Absent: a random one at every start.
+    pub node: Option<String>,
 }
 
 impl Default for Server {
@@ -29,6 +34,8 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             grace_period: Span::secs(10),
+            region: None,
+            node: None,
         }
     }
 }

@@ -30,7 +30,8 @@ pub use check::Checks;
 pub use machine::{Admission, Checked, Condition, Finder, LastError};
 use machine::{Change, Failed, Machine};
 pub use overview::{AddressState, Addresses, ServerState, overview};
-pub use probe::{Probe, Verdict, validate};
+pub(crate) use probe::host;
+pub use probe::{Probe, Verdict, validate, validate_origin};
 
 /// Addresses whose state is kept. Names that keep changing their addresses leave some behind until the next reload.
 const REMEMBERED: usize = 20_000;

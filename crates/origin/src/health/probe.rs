@@ -51,11 +51,31 @@ impl Probe {
         path: &str,
         limit: Duration,
     ) -> Result<u16, Reason> {
-        let until = tokio::time::Instant::now() + limit;
-        let mut session = self.connect(origin, target, host, until).await?;
-        let asked = async {
+        let request = || {
             let mut request = RequestHeader::build("GET", path.as_bytes(), Some(4))?;
             request.insert_header("Host", host)?;
+            Ok(request)
+        };
+        let request = request().map_err(reason)?;
+        self.ask(origin, target, host, request, limit).await
+    }
+
+    /// The status of the answer to a request without a body. `name` is the host that a certificate must be for where nothing
+    /// is configured.
+    ///
+    /// # Errors
+    /// Why there is none within `limit`.
+    pub async fn ask(
+        &self,
+        origin: &Origin,
+        target: &Target,
+        name: &str,
+        mut request: RequestHeader,
+        limit: Duration,
+    ) -> Result<u16, Reason> {
+        let until = tokio::time::Instant::now() + limit;
+        let mut session = self.connect(origin, target, name, until).await?;
+        let asked = async {
             request.insert_header("User-Agent", USER_AGENT)?;
             request.insert_header("Connection", "close")?;
             session.write_request_header(Box::new(request)).await?;
@@ -104,7 +124,7 @@ fn reason(mut error: Box<pingora::Error>) -> Reason {
 }
 
 /// `Host` for a request of the edge's own: what is configured, else the server's own name.
-pub(super) fn host(origin: &Origin, server: &OriginServer) -> String {
+pub(crate) fn host(origin: &Origin, server: &OriginServer) -> String {
     origin.host_header.clone().unwrap_or_else(|| {
         let (open, close) = if server.host.contains(':') { ("[", "]") } else { ("", "") };
         let standard = if server.tls { 443 } else { 80 };
@@ -142,32 +162,37 @@ impl Verdict {
 pub async fn validate(snapshot: &Snapshot, resolver: &Resolver, mut said: impl FnMut(Verdict)) {
     let probe = Probe::default();
     for origin in &snapshot.origins {
-        let Some(validation) = &origin.validation else { continue };
-        for server in servers(origin) {
-            let verdict = |address, result, began: Instant| Verdict {
-                origin: origin.name.clone(),
-                server: server.clone(),
-                address,
-                result,
-                took: began.elapsed(),
-            };
-            let began = Instant::now();
-            let addresses = match resolver.first(&server.host, origin.ip_version, DNS_PATIENCE).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    said(verdict(None, Err(error.to_string()), began));
-                    continue;
-                }
-            };
-            for ip in addresses.iter().copied() {
-                let began = Instant::now();
-                let address = SocketAddr::new(ip, server.port);
-                let target = Target { server: server.clone(), address };
-                let limit = origin.timeouts.connect + origin.timeouts.first_byte;
-                let host = origin.host_header.as_deref().unwrap_or(&validation.authority);
-                let status = probe.status(origin, &target, host, &validation.path, limit).await;
-                said(verdict(Some(address), status.map_err(|reason| reason.about().trim().to_owned()), began));
+        validate_origin(&probe, origin, resolver, &mut said).await;
+    }
+}
+
+/// The same for one origin.
+pub async fn validate_origin(probe: &Probe, origin: &Origin, resolver: &Resolver, said: &mut impl FnMut(Verdict)) {
+    let Some(validation) = &origin.validation else { return };
+    for server in servers(origin) {
+        let verdict = |address, result, began: Instant| Verdict {
+            origin: origin.name.clone(),
+            server: server.clone(),
+            address,
+            result,
+            took: began.elapsed(),
+        };
+        let began = Instant::now();
+        let addresses = match resolver.first(&server.host, origin.ip_version, DNS_PATIENCE).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                said(verdict(None, Err(error.to_string()), began));
+                continue;
             }
+        };
+        for ip in addresses.iter().copied() {
+            let began = Instant::now();
+            let address = SocketAddr::new(ip, server.port);
+            let target = Target { server: server.clone(), address };
+            let limit = origin.timeouts.connect + origin.timeouts.first_byte;
+            let host = origin.host_header.as_deref().unwrap_or(&validation.authority);
+            let status = probe.status(origin, &target, host, &validation.path, limit).await;
+            said(verdict(Some(address), status.map_err(|reason| reason.about().trim().to_owned()), began));
         }
     }
 }

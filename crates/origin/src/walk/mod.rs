@@ -92,6 +92,9 @@ pub struct Leg {
     pub way: Way,
     /// The origin asked.
     pub origin: Arc<Origin>,
+    /// Its servers in the order in which they are tried, where that is decided already; absent: those of the client's scheme, by
+    /// the origin's balance.
+    pub servers: Option<Vec<OriginServer>>,
     /// Its timeouts, or what a rule says instead.
     pub timeouts: Timeouts,
     /// Further tries at the first server before the way is given up.
@@ -159,10 +162,10 @@ impl Walk {
         let list = if https { leg.origin.https.as_ref() } else { leg.origin.http.as_ref() };
         let Some(Servers { servers, balance }) = list else { return false };
         self.candidates.clear();
-        for server in servers {
+        for server in leg.servers.as_ref().unwrap_or(servers) {
             self.place(self.candidates.len(), server, known(server));
         }
-        if *balance == Balance::RoundRobin && self.candidates.len() > 1 {
+        if *balance == Balance::RoundRobin && leg.servers.is_none() && self.candidates.len() > 1 {
             let first = turns.next(&leg.origin) % self.candidates.len();
             self.candidates.rotate_left(first);
         }

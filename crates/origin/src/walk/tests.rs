@@ -25,6 +25,7 @@ fn leg(origin: &Arc<Origin>) -> Leg {
     Leg {
         way: Way::Servers,
         origin: Arc::clone(origin),
+        servers: None,
         timeouts: origin.timeouts.clone(),
         extra: 0,
         others_behind: false,

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use leeward_config::Snapshot;
-use leeward_config::ready::{Origin, OriginServer, Servers};
+use leeward_config::ready::{Origin, OriginServer, Servers, Shield};
 use leeward_origin::health::{AddressState, Addresses, Condition, ServerState, overview};
-use leeward_origin::{Health, Resolver};
+use leeward_origin::tiers::Seen;
+use leeward_origin::{Health, Resolver, Tiers};
 use leeward_telemetry::Metrics;
 use serde_json::{Value, json};
 
@@ -20,6 +21,8 @@ pub struct Origins {
     pub health: Arc<Health>,
     /// What the names' addresses are.
     pub resolver: Arc<Resolver>,
+    /// Which shields and gateways are asked.
+    pub tiers: Arc<Tiers>,
 }
 
 impl Origins {
@@ -37,10 +40,29 @@ impl Origins {
                 "ip_version": origin.ip_version,
                 "servers": self.servers(origin, &clock),
                 "backup": backup,
+                "tier": origin.shield.as_ref().map(|shield| self.tier(shield, &clock)),
             })
         };
         let origins: Vec<_> = snapshot.origins.iter().map(about).collect();
         json!({ "generation": snapshot.generation, "origins": origins })
+    }
+
+    /// A shield or the gateways: what is asked first, how it was chosen, and how its servers are.
+    fn tier(&self, shield: &Shield, clock: &Clock) -> Value {
+        let kind = if matches!(shield, Shield::Gateways(_)) { "gateways" } else { "shield" };
+        let about = |seen: Seen| {
+            let took = seen.took;
+            json!({
+                "name": seen.name,
+                "rank": seen.rank,
+                "seconds": took.and_then(|took| took.seconds()),
+                "error": took.and_then(|took| took.error()),
+                "measured": took.map(|took| clock.past(took.at)),
+            })
+        };
+        let order: Vec<Value> = self.tiers.list(shield).into_iter().map(about).collect();
+        let servers: Vec<Value> = shield.groups().flat_map(|group| self.servers(group, clock)).collect();
+        json!({ "kind": kind, "order": order, "servers": servers })
     }
 
     /// Brings `leeward_origin_available` up to date.
@@ -151,7 +173,12 @@ sites:
         let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let resolver = Arc::new(Resolver::new(&snapshot.dns));
         resolver.follow(&snapshot);
-        Origins { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), health: Arc::default(), resolver }
+        Origins {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            health: Arc::default(),
+            resolver,
+            tiers: Arc::default(),
+        }
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
     };
     response.append_header("Cache-Status", cache_status.value())?;
     response.append_header("Via", VIA)?;
+    if ctx.client.midgress {
+        // what clients are told is the business of the edge that they ask
+        return Ok(());
+    }
     let Some(deliver) = ctx.route.as_ref().and_then(|route| route.rules()).map(|(p, e)| decide::deliver(p, e)) else {
         return Ok(());
     };

@@ -26,9 +26,9 @@ use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context
 use crate::proxy::Leeward;
 
 /// The rules' `site-failover`, as far as this request may take it. One level only: an alternate request never fails over
-/// again, and what is refreshed in the background has no client to send elsewhere.
+/// again, what is refreshed in the background has no client to send elsewhere, and for another tier's client that tier does.
 pub(crate) fn declared(session: &Session, ctx: &Context) -> Option<SiteFailover> {
-    if ctx.alternate.is_some() || session.subrequest_ctx.is_some() {
+    if ctx.alternate.is_some() || session.subrequest_ctx.is_some() || ctx.client.midgress {
         return None;
     }
     let (policy, effective) = ctx.route.as_ref()?.rules()?;
@@ -38,7 +38,7 @@ pub(crate) fn declared(session: &Session, ctx: &Context) -> Option<SiteFailover>
 /// Where `site-failover` leads from this status, if it can be done for this request. Alternate content is fetched for
 /// methods that change nothing and carry no body; a redirect works for every method.
 pub(crate) fn applies(request: &RequestHeader, ctx: &Context, status: u16) -> Option<Failover> {
-    if ctx.alternate.is_some() {
+    if ctx.alternate.is_some() || ctx.client.midgress {
         return None;
     }
     let route = ctx.route.as_ref()?;

@@ -6,7 +6,6 @@ use http::Method;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use leeward_cache::{freshness, key};
 use leeward_config::ready::{Origin, Platform, QueryString};
-use leeward_origin::walk::budget;
 use leeward_rules::Caching;
 use leeward_rules::decide::{self, KeyHost};
 use leeward_telemetry::FailoverTo;
@@ -34,7 +33,7 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     ctx.lookup.eligible = true;
     let mut waiting = CacheOptionOverrides::default();
     // as long as the other one's attempts may take: what they come to holds for this one too
-    waiting.wait_timeout = Some(route.chosen_origin().map_or(Duration::ZERO, |(origin, _)| budget(&origin.timeouts)));
+    waiting.wait_timeout = Some(fetch::longest(ctx, route));
     waiting.max_lock_retries = Some(LOOK_AGAIN);
     session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
     if ctx.snapshot.cache.store_on_hit > 1 {

@@ -8,6 +8,7 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
+use super::fetch;
 use crate::cache_parts::{CacheParts, ORIGIN_ERROR};
 use crate::context::Context;
 
@@ -21,7 +22,10 @@ pub(crate) fn judge(
     let Some(route) = &ctx.route else { return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled) };
     let cache = &ctx.snapshot.cache;
     let policy = freshness::Policy {
-        caching: route.rules().and_then(|(policy, effective)| decide::store(policy, effective)),
+        caching: route
+            .rules()
+            .and_then(|(policy, effective)| decide::store(policy, effective))
+            .map(|caching| fetch::fixed_lifetime(caching, response, ctx)),
         default_max_age: cache.default_max_age,
         set_cookie: match cache.set_cookie {
             SetCookie::Refuse => freshness::SetCookie::Refuse,

@@ -1,12 +1,14 @@
 //! The fourth phase: which server is asked, with what, and what its answer means.
 
 mod collapsed;
+mod parents;
 mod plan;
 mod redirects;
 mod request;
 mod servers;
 
 pub(crate) use collapsed::Collapsed;
+pub(crate) use parents::{fixed_lifetime, longest};
 pub(crate) use plan::{Onward, alternate_may_fail, backup, is_plain, order, shared_stale};
 pub(crate) use redirects::Followed;
 pub(crate) use request::prepare;
@@ -44,6 +46,7 @@ pub(crate) fn judge(
     let status = response.status.as_u16();
     ctx.lookup.fwd_status = Some(status);
     leeward_cache::freshness::strip_hop_by_hop(response);
+    ctx.fetch.parent_failed = parents::failed(response, ctx);
     if response.status == StatusCode::NOT_MODIFIED && session.cache.enabled() {
         ctx.lookup.not_modified = Some(Box::new(response.clone()));
     }
@@ -56,7 +59,9 @@ pub(crate) fn judge(
     if status >= 400 && begun(session).is_none() {
         let again = plan::decide(edge, session, ctx, &answered(status));
         let next = ctx.fetch.onward.map(|onward| onward.next);
-        if again || next == Some(Next::Way(Way::SiteFailover)) {
+        // the stale copy for a parent's error is decided on here: earlier nobody sees what the parent says of it
+        let stale = next == Some(Next::Way(Way::Stale)) && parents::asked(ctx);
+        if again || stale || next == Some(Next::Way(Way::SiteFailover)) {
             servers::finish(ctx, AttemptResult::Status, Some(Reason::Status), Some(status));
             let mut error = Error::explain(ErrorType::HTTPStatus(status), "another way is taken").into_up();
             error.set_retry(again);
@@ -77,6 +82,9 @@ fn answered(status: u16) -> Failure {
 /// the last.
 pub(crate) fn stale_is_next(session: &Session, ctx: &mut Context, error: &Error) -> Option<Onward> {
     if let (ErrorType::HTTPStatus(status), true) = (error.etype(), ctx.fetch.current.is_some()) {
+        if parents::asked(ctx) {
+            return None;
+        }
         let failed = leeward_rules::decide::plan::Failed::Status(*status);
         ctx.fetch.onward = Some(plan::ask(session, ctx, failed, Reason::Status, false));
     }

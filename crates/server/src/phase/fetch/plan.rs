@@ -76,14 +76,15 @@ fn keep(edge: &Leeward, ctx: &mut Context, onward: Onward, failed: Failed) -> bo
         edge.collapsed.record(ctx, failed, reason);
     }
     let to = match next {
-        Next::Again | Next::Way(Way::Servers) => FailoverTo::Server,
+        Next::Again => FailoverTo::Server,
+        Next::Way(Way::Servers) => FailoverTo::Direct,
         Next::Way(Way::Backup) => FailoverTo::Backup,
         _ => return onward.attempts(alternate_is_next(ctx)),
     };
     if let (Next::Way(Way::Backup), Failed::Status(status)) = (next, failed) {
         ctx.fetch.given_up = Some(status);
     }
-    if to == FailoverTo::Backup {
+    if to != FailoverTo::Server {
         ctx.failover = Some(Failover { to, status, reason, url: None, alternate_status: None });
     }
     if let Some(route) = &ctx.route {
@@ -155,7 +156,8 @@ fn stale(session: &Session, ctx: &Context) -> Stale {
         return Stale::default();
     }
     // max_stale is for an origin that cannot be reached; one that answers 5xx must have allowed it itself
-    let on_error = session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error);
+    let allowed = session.cache.maybe_cache_meta().is_some_and(freshness::allows_stale_if_error);
+    let on_error = allowed || ctx.fetch.parent_failed;
     Stale { unreachable: true, on_error }
 }
 
@@ -187,6 +189,9 @@ pub(crate) fn backup(ctx: &Context) -> Option<&Backup> {
 
 /// Whether the way on is another site's content, fetched by this edge.
 pub(crate) fn alternate_is_next(ctx: &Context) -> bool {
+    if ctx.client.midgress {
+        return false;
+    }
     let rules = ctx.route.as_ref().and_then(Route::rules);
     let declared = rules.and_then(|(policy, effective)| decide::site_failover(policy, effective));
     declared.is_some_and(|declared| declared.kind == FailoverKind::Alternate)
@@ -212,12 +217,12 @@ pub(super) fn servers(ctx: &Context) -> Option<Leg> {
     }
     let others_behind = backup(ctx).is_some() || (ctx.alternate.is_none() && alternate_is_next(ctx));
     let extra = rule.map_or(0, |rule| rule.max_retries);
-    Some(Leg { way: Way::Servers, origin: origin.clone(), timeouts, extra, others_behind })
+    Some(Leg { way: Way::Servers, origin: origin.clone(), servers: None, timeouts, extra, others_behind })
 }
 
 /// How the backup origin is walked.
 pub(super) fn backup_leg(ctx: &Context) -> Option<Leg> {
     let origin = &backup(ctx)?.origin;
     let timeouts = origin.timeouts.clone();
-    Some(Leg { way: Way::Backup, origin: origin.clone(), timeouts, extra: 0, others_behind: false })
+    Some(Leg { way: Way::Backup, origin: origin.clone(), servers: None, timeouts, extra: 0, others_behind: false })
 }

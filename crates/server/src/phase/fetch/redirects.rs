@@ -80,7 +80,8 @@ pub(super) fn take(edge: &Leeward, ctx: &mut Context) -> bool {
     let (origin, https) = (Arc::clone(&followed.origin), followed.https);
     let Some(walk) = &mut ctx.fetch.walk else { return false };
     let others_behind = walk.others_behind();
-    let leg = Leg { way: Way::Servers, timeouts: origin.timeouts.clone(), origin, extra: 0, others_behind };
+    let leg =
+        Leg { way: Way::Servers, timeouts: origin.timeouts.clone(), origin, servers: None, extra: 0, others_behind };
     let (resolver, version) = (&edge.resolver, leg.origin.ip_version);
     walk.enter(leg, https, &edge.turns, &|server| resolver.known(&server.host, version), Instant::now())
 }

@@ -8,9 +8,10 @@ use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
+use super::parents;
 use super::redirects::Followed;
 use crate::context::{Context, Route};
-use crate::header_edits;
+use crate::{header_edits, node};
 
 /// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
 static UNTRUSTED: [HeaderName; 9] = [
@@ -31,6 +32,9 @@ static UNTRUSTED: [HeaderName; 9] = [
 /// When the path that rules made is no path; configuration checks exclude it.
 pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let Some(route) = &ctx.route else { return Ok(()) };
+    if parents::asked(ctx) {
+        return parents::prepare(request, route, ctx);
+    }
     let fetch = route
         .rules()
         .map(|(policy, effective)| decide::fetch(policy, effective, &ctx.facts(route, request), &route.origin_path));
@@ -45,18 +49,23 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     for name in &UNTRUSTED {
         request.remove_header(name);
     }
-    request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
-    request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
-    request.insert_header("X-Host", route.normal_authority(ctx.client.scheme))?;
-    append(request, "Via", &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
-    append(request, "CDN-Loop", NAME)?;
+    add_own(request, route, ctx)?;
     if let Some(fetch) = &fetch {
         header_edits::apply(request, &fetch.headers)?;
     }
     Ok(())
 }
 
-fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
+/// What the edge adds for an origin and for a parent.
+pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context) -> pingora::Result<()> {
+    request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
+    request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
+    request.insert_header("X-Host", route.normal_authority(ctx.client.scheme))?;
+    append(request, "Via", &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
+    append(request, "CDN-Loop", &node::member(&ctx.snapshot))
+}
+
+pub(super) fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     text.parse().map_err(|_| Error::explain(ErrorType::InternalError, "the path for the origin is no path"))
 }

@@ -17,7 +17,7 @@ use pingora_cache::NoCacheReason;
 use pingora_proxy::Session;
 
 use super::request::host_for;
-use super::{plan, redirects};
+use super::{parents, plan, redirects};
 use crate::answer::begun;
 use crate::context::{Context, Current};
 use crate::phase::failover;
@@ -33,7 +33,7 @@ pub(crate) async fn next_peer(
     ctx: &mut Context,
 ) -> pingora::Result<Box<HttpPeer>> {
     if ctx.fetch.walk.is_none() {
-        ctx.fetch.walk = Some(begin(edge, ctx)?);
+        ctx.fetch.walk = Some(begin(edge, session, ctx)?);
         if learn(edge, session, ctx) {
             go(edge, session, ctx).await?;
         }
@@ -87,9 +87,13 @@ const UNAVAILABLE: Failure = Failure { reason: Reason::Unavailable, status: 503,
 /// The time for all attempts is over.
 const DEADLINE: Failure = Failure { reason: Reason::Deadline, status: 504, result: AttemptResult::Timeout };
 
-fn begin(edge: &Leeward, ctx: &Context) -> pingora::Result<Walk> {
+fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Result<Walk> {
     let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
-    let leg = plan::servers(ctx).ok_or_else(none)?;
+    let own = plan::servers(ctx).ok_or_else(none)?;
+    if is_https(ctx) && own.origin.https.is_none() || !is_https(ctx) && own.origin.http.is_none() {
+        return Err(none());
+    }
+    let leg = parents::leg(&edge.tiers, session.req_header(), ctx, &own).unwrap_or(own);
     let known = known(edge, &leg.origin);
     let mut walk = Walk::begin(leg.clone(), is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
     if let Some(alternate) = &ctx.alternate {
@@ -114,8 +118,8 @@ fn learn(edge: &Leeward, session: &Session, ctx: &mut Context) -> bool {
     ctx.fetch.shared_failure = true;
     ctx.fetch.given_up = outcome.given_up;
     ctx.fetch.asked_backup = outcome.at_backup;
-    if let (true, Some(walk)) = (outcome.at_backup, &mut ctx.fetch.walk) {
-        walk.way = Way::Backup;
+    if let Some(walk) = &mut ctx.fetch.walk {
+        walk.way = if outcome.at_backup { Way::Backup } else { Way::Servers };
     }
     ctx.error = Some("the request for the same object that this one waited for failed".to_owned());
     let failure = match outcome.failed {
@@ -179,7 +183,12 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
 }
 
 fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
-    let host = ctx.route.as_ref().map(|route| host_for(route, ctx)).unwrap_or_default();
+    let host = match &ctx.route {
+        // a parent proves its own name, not the site's
+        Some(_) if parents::asked(ctx) => current.target.server.host.clone(),
+        Some(route) => host_for(route, ctx),
+        None => String::new(),
+    };
     let Some(walk) = &ctx.fetch.walk else {
         return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));
     };

@@ -4,18 +4,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{COOKIE, HOST};
-use http::{HeaderMap, HeaderValue, Version};
 use leeward_rules::Scheme;
 use leeward_telemetry::Reason;
-use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::{client, strict};
-use crate::accept;
+use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
+use crate::{accept, node};
 
 /// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
 const MIN_SEND_RATE: usize = 500;
@@ -35,6 +34,7 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     };
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     ctx.client.scheme = if tls { Scheme::Https } else { Scheme::Http };
+    midgress::recognise(session, ctx, peer(session));
     let limits = &ctx.snapshot.server.limits;
     // what the client or the version forbids stays forbidden, and while the process ends nothing is kept; an in-process
     // request has no connection
@@ -147,7 +147,7 @@ pub(crate) fn check_head(header: &RequestHeader, ctx: &mut Context) -> Result<()
     if let Err(refusal) = strict::check(&head, &ctx.snapshot.server.limits) {
         return Err(refuse(ctx, refusal));
     }
-    if loops(&header.headers) {
+    if node::loops(&header.headers, node::id(&ctx.snapshot), ctx.client.midgress) {
         return Err(Answer::error(508, Reason::Loop));
     }
     Ok(())
@@ -159,18 +159,17 @@ fn refuse(ctx: &mut Context, refusal: strict::Refusal) -> Answer {
 }
 
 fn client_address(session: &Session, ctx: &Context) -> IpAddr {
-    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    client::address(peer, &session.req_header().headers, &ctx.snapshot.server.trusted_proxies)
+    let headers = &session.req_header().headers;
+    if let (true, Some(client)) = (ctx.client.midgress, midgress::client_of(headers)) {
+        return client;
+    }
+    client::address(peer(session), headers, &ctx.snapshot.server.trusted_proxies)
 }
 
-/// Whether this edge forwarded the request before: its name is in `CDN-Loop` (RFC 8586 2).
-fn loops(headers: &HeaderMap) -> bool {
-    let names = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',').any(|member| member.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(NAME))
-    };
-    headers.get_all("cdn-loop").iter().any(names)
+/// The other end of the connection.
+fn peer(session: &Session) -> IpAddr {
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// Counts the request body; a chunked one shows its size only on the way.
@@ -184,25 +183,4 @@ pub(crate) fn measure(chunk: Option<&Bytes>, ctx: &mut Context) -> pingora::Resu
     }
     let status = pingora::ErrorType::HTTPStatus(413);
     Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_that_was_here_before_is_a_loop() {
-        for (value, want) in [
-            ("leeward", true),
-            ("other, leeward", true),
-            ("other; leeward", false),
-            ("LEEWARD; v=1 ,other", true),
-            ("leeward2", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("cdn-loop", value.parse().unwrap());
-            assert_eq!(loops(&headers), want, "{value}");
-        }
-    }
 }

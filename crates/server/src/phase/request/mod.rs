@@ -3,8 +3,10 @@
 mod address;
 mod client;
 mod intake;
+mod midgress;
 mod route;
 pub(crate) mod strict;
 
 pub(crate) use intake::{begin, check, check_head, measure};
+pub(crate) use midgress::validate;
 pub(crate) use route::{redirect, route};

@@ -89,6 +89,7 @@ fn apply_rules(request: &RequestHeader, ctx: &Context, route: &mut Route) {
 
 /// The redirect that a `url-redirect` rule asks for. Given after the security phase: a refused client learns no address.
 pub(crate) fn redirect(ctx: &mut Context) -> Option<Answer> {
-    let redirect = ctx.route.as_mut()?.redirect.take()?;
+    // another tier has sent its client there already, or not
+    let redirect = ctx.route.as_mut()?.redirect.take().filter(|_| !ctx.client.midgress)?;
     Some(Answer::redirect(redirect.status, Reason::UrlRedirect, redirect.location))
 }
