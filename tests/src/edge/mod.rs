@@ -22,6 +22,8 @@ use crate::client::{Request, Response, Target};
 use crate::wait::{self, PATIENCE};
 use crate::wire::Lost;
 
+/// Lines shown of a panic of the edge: its message and where it began.
+const PANIC_SHOWN: usize = 30;
 /// How often new ports are tried when somebody else took one.
 const TRIES: usize = 5;
 
@@ -66,7 +68,8 @@ impl Setup {
     }
 }
 
-/// A running edge. Dropping it kills the process, and shows configuration and output when the test is failing.
+/// A running edge. Dropping it kills the process, and shows configuration and output when the test is failing; a test
+/// whose edge panicked fails then.
 pub struct Edge {
     // First: it is dropped, and so killed, before its directory and ports go.
     process: Process,
@@ -292,6 +295,13 @@ impl Drop for Edge {
         // The process shows its own output.
         if std::thread::panicking() {
             eprintln!("--- leeward.yaml\n{}", self.config());
+            return;
+        }
+        // Whatever the test was about: an edge that panicked has not passed it.
+        let said = self.output().err();
+        if let Some(at) = said.iter().position(|line| line.contains("panicked at")) {
+            let shown = said[at..].iter().take(PANIC_SHOWN).map(String::as_str).collect::<Vec<_>>();
+            panic!("the edge panicked:\n{}", shown.join("\n"));
         }
     }
 }

@@ -79,6 +79,8 @@ fn an_expectation_is_met_by_what_it_says_and_by_nothing_else() {
         ("200", &cut, 1),
         ("{ status: 200, size: 1000, incomplete: true, closed: true }", &cut, 0),
         ("{ incomplete: true, closed: false }", &cut, 1),
+        ("{ may_break: true }", &cut, 0),
+        ("{ may_break: true }", &hit, 0),
         ("{ nothing: true }", &hit, 1),
     ];
     for (expect, got, wrong) in cases {

@@ -298,6 +298,12 @@ pub(crate) fn broke_off(
         ctx.body_seen = 0;
         return error;
     }
+    if ctx.fetch.current.is_none() {
+        // a whole head came and was taken, and may be stored by now: what breaks is its body, and that has no way on
+        ctx.fetch.onward = None;
+        error.set_retry(false);
+        return error;
+    }
     let request = session.req_header();
     let repeatable = request.method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
     if repeatable {
