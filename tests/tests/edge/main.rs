@@ -11,6 +11,7 @@ mod admin;
 mod coalescing;
 mod connections;
 mod demo;
+mod failover_streams;
 mod log;
 mod malformed;
 mod memory;
