@@ -175,6 +175,9 @@ fn nobody_is_another_tier_by_saying_so() {
         ("", of_tier("/a"), 508, "127.0.0.1"),
         ("", plain, 403, "127.0.0.1"),
         (KNOWN, of_tier("/a"), 200, "192.0.2.7"),
+        // the scheme is the client's, too: this origin has servers for HTTP only
+        (KNOWN, of_tier("/a").with("X-Forwarded-Proto", "http"), 200, "192.0.2.7"),
+        (KNOWN, of_tier("/a").with("X-Forwarded-Proto", "https"), 502, "192.0.2.7"),
         (KNOWN, Request::get(HOST, "/a").with("CDN-Loop", "leeward; node=elsewhere"), 508, "127.0.0.1"),
         (KNOWN, of_tier("/a").with("CDN-Loop", "leeward"), 508, "192.0.2.7"),
     ];
@@ -284,7 +287,7 @@ fn behind_gateways(gateways: &[String], origin: &Origin, extra: &str) -> Setup {
 }
 
 fn ranks(edge: &Edge) -> Vec<(String, Option<u64>)> {
-    let order = tier(edge)["order"].as_array().unwrap().clone();
+    let order = tier(edge)["members"].as_array().unwrap().clone();
     let of = |one: &Value| (one["name"].as_str().unwrap().to_owned(), one["rank"].as_u64());
     order.iter().map(of).collect()
 }
@@ -292,7 +295,7 @@ fn ranks(edge: &Edge) -> Vec<(String, Option<u64>)> {
 fn measured(edge: &Edge) -> Value {
     wait::until("the gateways to be measured", PATIENCE, || {
         let tier = tier(edge);
-        tier["order"].as_array()?.iter().all(|one| !one["measured"].is_null()).then_some(tier)
+        tier["members"].as_array()?.iter().all(|one| !one["measured"].is_null()).then_some(tier)
     })
 }
 
@@ -340,7 +343,7 @@ fn a_gateway_proves_itself_with_every_server_of_the_origin() {
     let addresses = [&stranger, &good].map(|edge| format!("127.0.0.1:{}", port(edge)));
     let edge = Edge::start(&with_second(behind_gateways(&addresses, &origin, "")));
     let tier = measured(&edge);
-    let of = |place: usize, key: &str| tier["order"][place][key].clone();
+    let of = |place: usize, key: &str| tier["members"][place][key].clone();
     assert_eq!((of(0, "rank"), of(0, "error")), (2.into(), "status".into()), "it does not know this edge: {tier}");
     assert_eq!((of(1, "rank"), of(1, "error")), (1.into(), Value::Null), "{tier}");
     assert!(of(1, "seconds").as_f64().is_some_and(|seconds| seconds > 0.0), "{tier}");
@@ -351,4 +354,63 @@ fn a_gateway_proves_itself_with_every_server_of_the_origin() {
     let response = get(&edge, "/app");
     assert_eq!(response.status(), 200, "{}", response.text());
     requests_settle("two probes and this", &[(&good, 3.0)]);
+}
+
+#[test]
+fn where_no_region_is_told_the_nearest_pop_is_asked() {
+    let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
+    let mut gone = Origin::start(Script::default());
+    gone.stop();
+    let shield = shield(&origin);
+    let pops = format!("us_east: [\"http://{}\"], us_west: BYWC, europe: [\"{}\"]", gone.address(), node(&shield));
+    let edge = Edge::start(&leeward(&origin, &format!(", shield: {{ pops: {{ {pops} }} }}"), "", ""));
+    let tier = measured(&edge);
+    assert_eq!(tier["members"][0]["error"], "connect_refused", "{tier}");
+    assert_eq!((&tier["members"][1]["name"], &tier["members"][1]["rank"]), (&"europe".into(), &1.into()), "{tier}");
+    assert_eq!(get(&edge, "/a").status(), 200);
+    requests_settle("the shield in Europe to be asked", &[(&shield, 1.0)]);
+}
+
+#[test]
+fn a_post_goes_past_a_shield_that_refuses_and_never_twice_after_it_was_sent() {
+    let origin = Origin::start(Script::always(Answer::ok("taken")));
+    let silent = Answer { raw: Some(Vec::new()), then: leeward_tests::origin::Ending::Close, ..Answer::default() };
+    let mut parent = Origin::start(Script::always(silent));
+    let nodes = format!(", shield: {{ pops: {{ all: [\"http://{}\"] }} }}", parent.address());
+    let edge = Edge::start(&leeward(&origin, &nodes, "", ""));
+    let post = || {
+        let mut request = Request::new("POST", HOST, "/a").with("Content-Type", "text/plain");
+        request.body = Some(b"once".to_vec());
+        edge.http().ask(&request).unwrap().status()
+    };
+    assert_eq!((post(), parent.count(), origin.count()), (502, 1, 0));
+    assert_eq!(get(&edge, "/a").text(), "taken", "a GET may be sent again");
+    assert_eq!((parent.count(), origin.count()), (2, 1));
+    parent.stop();
+    assert_eq!((post(), origin.count()), (200, 2));
+    assert_eq!(origin.received()[1].body, b"once");
+}
+
+#[test]
+fn a_shield_proves_its_own_name_and_serves_clients_by_the_scheme_that_they_use() {
+    let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
+    let listen_tls =
+        r#"listen: [{ address: "${listen.tls}", tls: { certificates: [{ chain: tls/own.pem, key: tls/own.key }] } }]"#;
+    let on_tls = |name: &str| {
+        let mut setup = leeward(&origin, "", "", KNOWN).certificate("own", &[name]);
+        setup.config = setup.config.replace(r#"listen: [{ address: "${listen}" }]"#, listen_tls);
+        Edge::start(&setup)
+    };
+    for (name, asked) in [("localhost", 1.0), ("elsewhere.example.net", 0.0)] {
+        let before = origin.count();
+        let shield = on_tls(name);
+        let keys = format!(
+            ", shield: {{ pops: {{ all: [\"https://localhost:{}\"] }}, tls: {{ ca: tls/ca.pem }} }}",
+            shield.https_address().port()
+        );
+        let edge = Edge::start(&leeward(&origin, &keys, "", "").certificate("any", &["any.example.net"]));
+        assert_eq!(get(&edge, "/a").status(), 200, "{name}");
+        assert_eq!(origin.count() - before, 1, "{name}");
+        requests_settle(name, &[(&shield, asked)]);
+    }
 }

@@ -50,7 +50,12 @@ impl Origins {
     /// A shield or the gateways: what is asked first, how it was chosen, and how its servers are.
     fn tier(&self, shield: &Shield, clock: &Clock) -> Value {
         let kind = if matches!(shield, Shield::Gateways(_)) { "gateways" } else { "shield" };
-        let about = |seen: Seen| {
+        // each POP has its nodes, each gateway is one
+        let mut servers: Vec<Vec<Value>> = shield.groups().map(|group| self.servers(group, clock)).collect();
+        if matches!(shield, Shield::Gateways(_)) {
+            servers = servers.into_iter().flatten().map(|server| vec![server]).collect();
+        }
+        let about = |(seen, servers): (Seen, Vec<Value>)| {
             let took = seen.took;
             json!({
                 "name": seen.name,
@@ -58,11 +63,11 @@ impl Origins {
                 "seconds": took.and_then(|took| took.seconds()),
                 "error": took.and_then(|took| took.error()),
                 "measured": took.map(|took| clock.past(took.at)),
+                "servers": servers,
             })
         };
-        let order: Vec<Value> = self.tiers.list(shield).into_iter().map(about).collect();
-        let servers: Vec<Value> = shield.groups().flat_map(|group| self.servers(group, clock)).collect();
-        json!({ "kind": kind, "order": order, "servers": servers })
+        let members: Vec<Value> = self.tiers.list(shield).into_iter().zip(servers).map(about).collect();
+        json!({ "kind": kind, "members": members })
     }
 
     /// Brings `leeward_origin_available` up to date.

@@ -14,11 +14,25 @@ pub(super) fn of(state: &Value) -> String {
             "http_large" => text(origin, "name"),
             platform => format!("{} ({platform})", text(origin, "name")),
         };
+        let tier = &origin["tier"];
+        for member in list(tier, "members") {
+            let name = format!("{name}: {}", in_tier(tier, member));
+            rows.extend(list(member, "servers").flat_map(|server| of_server(&name, server)));
+        }
         rows.extend(list(origin, "servers").flat_map(|server| of_server(&name, server)));
         let name = format!("{name}: backup");
         rows.extend(list(origin, "backup").flat_map(|server| of_server(&name, server)));
     }
     aligned(&rows)
+}
+
+/// `shield europe`, or `gateway 1` for the one that is asked first.
+fn in_tier(tier: &Value, member: &Value) -> String {
+    match (text(tier, "kind").as_str(), member["rank"].as_u64()) {
+        ("gateways", Some(rank)) => format!("gateway {rank}"),
+        ("gateways", None) => "gateway".to_owned(),
+        (kind, _) => format!("{kind} {}", text(member, "name")),
+    }
 }
 
 fn of_server(origin: &str, server: &Value) -> Vec<Row> {
@@ -87,14 +101,29 @@ mod tests {
                 "servers": [server("http://a.example:80", vec![address("192.0.2.1:80", "available", 0), down])],
                 "backup": [nowhere],
             },
-            { "name": "api", "platform": "adn", "servers": [server("http://c.example:80", Vec::new())], "backup": null },
+            {
+                "name": "api", "platform": "adn", "servers": [server("http://c.example:80", Vec::new())], "backup": null,
+                "tier": { "kind": "gateways", "members": [
+                    { "name": "http://192.0.2.7:80", "rank": 2, "servers": [server("http://192.0.2.7:80", vec![address("192.0.2.7:80", "available", 0)])] },
+                    { "name": "http://192.0.2.8:80", "rank": null, "servers": [server("http://192.0.2.8:80", Vec::new())] },
+                ]},
+            },
+            {
+                "name": "shop", "platform": "http_large", "servers": [], "backup": null,
+                "tier": { "kind": "shield", "members": [
+                    { "name": "europe", "rank": 1, "servers": [server("http://192.0.2.9:80", Vec::new())] },
+                ]},
+            },
         ]});
         let want = "\
-ORIGIN          SERVER                 ADDRESS       STATE       FAILURES  LAST ERROR                                NEXT TRIAL
-photos          http://a.example:80    192.0.2.1:80  available
-photos          http://a.example:80    192.0.2.2:80  excluded    2         connect_refused 2026-01-31T12:00:00.000Z  in 4.2 s
-photos: backup  https://b.example:443                no address            b.example: no such name
-api (adn)       http://c.example:80                  resolving";
+ORIGIN                SERVER                 ADDRESS       STATE       FAILURES  LAST ERROR                                NEXT TRIAL
+photos                http://a.example:80    192.0.2.1:80  available
+photos                http://a.example:80    192.0.2.2:80  excluded    2         connect_refused 2026-01-31T12:00:00.000Z  in 4.2 s
+photos: backup        https://b.example:443                no address            b.example: no such name
+api (adn): gateway 2  http://192.0.2.7:80    192.0.2.7:80  available
+api (adn): gateway    http://192.0.2.8:80                  resolving
+api (adn)             http://c.example:80                  resolving
+shop: shield europe   http://192.0.2.9:80                  resolving";
         assert_eq!(of(&state), want);
     }
 }

@@ -144,7 +144,9 @@ pub(crate) fn check_head(header: &RequestHeader, ctx: &mut Context) -> Result<()
         version: header.version,
         headers: &header.headers,
     };
-    if let Err(refusal) = strict::check(&head, &ctx.snapshot.server.limits) {
+    let limits = &ctx.snapshot.server.limits;
+    let limits = if ctx.client.midgress { &midgress::limits(limits) } else { limits };
+    if let Err(refusal) = strict::check(&head, limits) {
         return Err(refuse(ctx, refusal));
     }
     if node::loops(&header.headers, node::id(&ctx.snapshot), ctx.client.midgress) {

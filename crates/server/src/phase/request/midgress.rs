@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
-use leeward_config::ready::Addresses;
+use leeward_config::ready::{Addresses, Limits};
 use leeward_origin::tiers;
 use leeward_rules::Scheme;
 use leeward_telemetry::Reason;
@@ -22,6 +22,9 @@ const MIDGRESS: HeaderName = HeaderName::from_static("x-midgress");
 /// What only another tier may say.
 static OF_TIERS: [HeaderName; 3] =
     [MIDGRESS, HeaderName::from_static("x-gateway-list"), HeaderName::from_static(tiers::VALIDATE)];
+/// Fields that an edge adds, at most, and their bytes.
+const ADDED_FIELDS: usize = 8;
+const ADDED_BYTES: u64 = 4 * 1024;
 /// Edges that a gateway is measured for at once.
 const VALIDATIONS: usize = 16;
 
@@ -40,6 +43,15 @@ pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) 
         Some(b"https") => ctx.client.scheme = Scheme::Https,
         Some(b"http") => ctx.client.scheme = Scheme::Http,
         _ => {}
+    }
+}
+
+/// What an edge let through fits together with what it added.
+pub(super) fn limits(own: &Limits) -> Limits {
+    Limits {
+        headers: own.headers.saturating_add(ADDED_BYTES),
+        header_count: own.header_count.saturating_add(ADDED_FIELDS),
+        ..own.clone()
     }
 }
 
