@@ -78,7 +78,7 @@ pub(super) fn play(client: &Client, asked: &Asked) -> Vec<String> {
                 let mut kept = client.connect(ask).ok().filter(|_| !ask.http2);
                 together.wait();
                 let begun = Instant::now();
-                let mut turn = 0;
+                let (mut turn, mut before) = (0, None);
                 while span.map_or(turn < ask.times, |span| begun.elapsed() < span.0) {
                     turn += 1;
                     let n = number.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,11 @@ pub(super) fn play(client: &Client, asked: &Asked) -> Vec<String> {
                     let asking = Instant::now();
                     let got = client.ask(&mine, &mut kept);
                     let took = asking.elapsed();
-                    let misses = mine.expect.0.misses(got.as_ref());
+                    let mut misses = mine.expect.0.misses(got.as_ref());
+                    if let (Err(_), Some(before)) = (&got, &before) {
+                        misses.push(format!("the same connection's answer before: {before}"));
+                    }
+                    before = got.ok().filter(|_| kept.is_some()).map(|got| got.summary());
                     tally.lock().unwrap().count(n, &mine, took, &misses);
                     if let Some(pace) = ask.pace {
                         wait::pause(pace.0);

@@ -161,6 +161,11 @@ pub(super) struct Got {
 }
 
 impl Got {
+    /// Status, fields and the size of the body.
+    pub(super) fn summary(&self) -> String {
+        let fields: Vec<String> = self.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        format!("{} [{}] {} bytes", self.status, fields.join("; "), self.body.len())
+    }
     fn field(&self, name: &str) -> Option<String> {
         let fits = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         let values: Vec<&str> = fits.map(|(_, value)| value.as_str()).collect();
