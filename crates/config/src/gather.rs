@@ -64,7 +64,11 @@ pub(crate) fn gather(report: &Report, path: &Path) -> Option<Gathered> {
         gathered.add(report, &at, lists);
     }
     for section in ["origins", "sites"] {
-        let empty = if section == "sites" { gathered.sites.is_empty() } else { gathered.origins.is_empty() };
+        let empty = match section {
+            // CDN URLs need no site
+            "sites" => gathered.sites.is_empty() && gathered.main.cdn_hosts.is_empty(),
+            _ => gathered.origins.is_empty(),
+        };
         if empty && !report.any_wrong(&root.key(section)) {
             let added = report.missing(&root, section);
             if section == "origins"

@@ -126,6 +126,16 @@ fn a_site_is_found_by_its_name_then_by_the_longest_wildcard_then_by_default() {
 }
 
 #[test]
+fn cdn_urls_alone_need_no_site() {
+    let snapshot = snapshot(
+        "cdn_hosts: { cdn.example.net: http_large }
+origins: [{ directory: photos, http: { servers: [\"http://10.0.0.1:8000\"] } }]
+",
+    );
+    assert_eq!((snapshot.sites.iter().count(), snapshot.origins.len()), (0, 1));
+}
+
+#[test]
 fn servers_have_the_port_of_their_scheme_unless_they_say_another() {
     let table = [
         ("http", "http://origin.example.net", "http://origin.example.net:80"),
