@@ -86,3 +86,40 @@ fn only_the_attempt_that_is_late_is_ended() {
         }
     });
 }
+
+/// Nor is another way taken for it; and what the origin then answers is delivered when no time is left for another way.
+#[test]
+fn an_origin_is_not_given_up_because_its_client_pauses_within_the_request() {
+    let script =
+        Script::default().on("/good", [Answer::ok("main")]).on("/bad", [Answer { status: 503, ..Answer::ok("main") }]);
+    let origin = Origin::start(script);
+    let backup = Origin::start(Script::default().on("*", [Answer::ok("backup")]));
+    let config = r#"
+server: { listen: [{ address: "${listen}" }] }
+admin: { address: "${admin}" }
+origins:
+  - directory: main
+    http: { servers: ["http://${origin}"] }
+    timeouts: { connect: 500ms, first_byte: 500ms, between_bytes: 500ms }
+    backup: { server: "http://${backup}" }
+sites: [{ host: www.example.com, origin: main }]
+"#;
+    let setup = Setup::new(config).name("origin", &origin.address()).name("backup", &backup.address());
+    let edge = Edge::start(&setup);
+    std::thread::scope(|scope| {
+        for (method, path, status) in [("PUT", "/good", 200), ("POST", "/good", 200), ("PUT", "/bad", 503)] {
+            let edge = &edge;
+            scope.spawn(move || {
+                let mut client = edge.http().connect().unwrap();
+                let head =
+                    format!("{method} {path} HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 10\r\n\r\n01234");
+                client.send(head.as_bytes()).unwrap();
+                wait::pause(Duration::from_millis(2500));
+                client.send(b"56789").unwrap();
+                let response = client.read(method).unwrap();
+                assert_eq!((response.status(), response.text()), (status, "main".to_owned()), "{method} {path}");
+            });
+        }
+    });
+    assert_eq!(backup.count(), 0, "the backup was asked");
+}

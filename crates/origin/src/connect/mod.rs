@@ -39,6 +39,8 @@ pub enum Kind {
     /// Requests and responses.
     #[default]
     Http,
+    /// A request whose body is still to come: its client may pause so long within it, which is no silence of the origin's.
+    Upload(Duration),
     /// A request to become a WebSocket (RFC 6455 4.1): the upgrade is passed on.
     WebSocket,
 }
@@ -91,7 +93,7 @@ impl Connector {
         options.write_timeout = Some(WRITE);
         options.idle_timeout = Some(IDLE);
         options.http_upstream_request_policy = match kind {
-            Kind::Http => HttpUpstreamRequestPolicy::deny_upgrades(),
+            Kind::Http | Kind::Upload(_) => HttpUpstreamRequestPolicy::deny_upgrades(),
             // forwards a WebSocket's upgrade only, and strips every other
             Kind::WebSocket => HttpUpstreamRequestPolicy::default(),
         };
@@ -164,6 +166,8 @@ fn patience(timeouts: &Timeouts, left: Duration, kind: Kind) -> Patience {
     let body = timeouts.between_bytes;
     let read = match kind {
         Kind::Http => head.max(body),
+        // the framework waits for the response head from the first byte of the request on, anew after each part of it
+        Kind::Upload(pause) => head.max(body).max(pause + LEAST_READ),
         // once it is a WebSocket, reads are bounded by this alone
         Kind::WebSocket => WEBSOCKET_IDLE.max(head).max(body),
     };
@@ -205,6 +209,8 @@ mod tests {
             (5, 60, 14, Kind::Http, 5, 60, 60),
             (15, 15, 7, Kind::Http, 7, 15, 15),
             (15, 15, 0, Kind::Http, 2, 15, 15),
+            (15, 15, 34, Kind::Upload(seconds(30)), 15, 15, 32),
+            (60, 15, 124, Kind::Upload(seconds(30)), 60, 15, 60),
             (15, 15, 34, Kind::WebSocket, 15, 15, 300),
             (400, 15, 900, Kind::WebSocket, 400, 15, 400),
         ];

@@ -301,6 +301,12 @@ impl Walk {
         }
     }
 
+    /// Whether no further attempt may begin, on this way or another.
+    #[must_use]
+    pub fn is_spent(&self, now: Instant) -> bool {
+        now >= self.deadline || self.made >= MAX_ATTEMPTS
+    }
+
     /// Whether ways are behind this one that need time and attempts.
     #[must_use]
     pub const fn others_behind(&self) -> bool {

@@ -132,10 +132,13 @@ fn has_more(edge: &Leeward, ctx: &Context) -> bool {
 /// Everything that could answer the request besides the way under way.
 fn ready<'c>(session: &Session, ctx: &'c Context) -> Ready<'c> {
     let fetch = &ctx.fetch;
+    // an answer is not given up for a backup origin that there is no time left to ask
+    let spent = fetch.walk.as_ref().is_some_and(|walk| walk.is_spent(Instant::now()));
+    let may_ask = !fetch.asked_backup && !fetch.shared_failure && !spent;
     Ready {
         order: order(ctx),
         more: false,
-        backup: backup(ctx).filter(|_| !fetch.asked_backup && !fetch.shared_failure).map(|backup| backup.on),
+        backup: backup(ctx).filter(|_| may_ask).map(|backup| backup.on),
         site_failover: failover::declared(session, ctx),
         stale: stale(session, ctx),
         given_up: fetch.given_up,

@@ -43,7 +43,7 @@ pub(crate) async fn next_peer(
     loop {
         let now = Instant::now();
         match step(edge, ctx, now)? {
-            Step::Connect(target) => return peer(edge, ctx, Current { target, started: now }).map(Box::new),
+            Step::Connect(target) => return peer(edge, session, ctx, Current { target, started: now }).map(Box::new),
             Step::Resolve(server) => resolve(edge, ctx, &server, now).await,
             Step::Unresolved(server, error) => {
                 let failure = unresolved(ctx, &server, &error, now);
@@ -182,7 +182,7 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
     Ok(walk.step(&|_, address| edge.health.admit(&origin, address, now), now))
 }
 
-fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
+fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
     let host = match &ctx.route {
         // a parent proves its own name, not the site's
         Some(_) if parents::asked(ctx) => current.target.server.host.clone(),
@@ -193,7 +193,11 @@ fn peer(edge: &Leeward, ctx: &mut Context, current: Current) -> pingora::Result<
         return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));
     };
     let left = walk.left(current.started);
-    let kind = if ctx.websocket { Kind::WebSocket } else { Kind::Http };
+    let kind = match ctx.websocket {
+        true => Kind::WebSocket,
+        false if session.as_mut().is_body_done() => Kind::Http,
+        false => Kind::Upload(ctx.snapshot.server.limits.body_timeout),
+    };
     let prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
     ctx.fetch.watch = prepared.watch;
     ctx.fetch.current = Some(current);
@@ -296,12 +300,6 @@ pub(crate) fn broke_off(
     if judged {
         // `judge` decided, and said whether another attempt is made
         ctx.body_seen = 0;
-        return error;
-    }
-    if ctx.fetch.current.is_none() {
-        // a whole head came and was taken, and may be stored by now: what breaks is its body, and that has no way on
-        ctx.fetch.onward = None;
-        error.set_retry(false);
         return error;
     }
     let request = session.req_header();
