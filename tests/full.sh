@@ -12,8 +12,9 @@ step() {
 step "everything a change must pass"
 .ci/run
 
-step "an origin that flaps for a minute, under load"
-LEEWARD_TEST_FOR=60s cargo test --locked -p leeward-tests --test edge backup::flapping -- --nocapture
+step "origins that flap for a minute, under load, and all that can go wrong at once"
+LEEWARD_TEST_FOR=60s cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 \
+    scenarios::backup::flapping scenarios::backup::everything_at_once
 
 step "benchmark: decisions of 10, 1,000 and 10,000 rules"
 cargo bench --locked -p leeward-rules
