@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long an origin may refuse to take more of a request.
 const WRITE: Duration = Duration::from_secs(30);
 /// What the response head may take at least, however little of the time for all attempts is left.
-const LEAST_READ: Duration = Duration::from_secs(2);
+pub const LEAST_READ: Duration = Duration::from_secs(2);
 /// A WebSocket on which neither side says anything for so long is closed.
 pub const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
 /// Own certificate authorities and client certificates kept parsed; each belongs to an origin.

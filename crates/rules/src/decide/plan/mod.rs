@@ -87,7 +87,8 @@ pub enum Next {
 #[must_use]
 pub fn next(at: Way, failed: Failed, repeat: Repeat, ready: &Ready<'_>) -> Next {
     let may_repeat = match failed {
-        Failed::Unsent(_) => true,
+        // a body that was begun before the handshake was refused is as lost as any
+        Failed::Unsent(_) => repeat.whole,
         Failed::Unanswered(_) | Failed::Status(_) => repeat.idempotent && repeat.whole,
     };
     let answered = matches!(failed, Failed::Status(_));

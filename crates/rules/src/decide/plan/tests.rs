@@ -56,7 +56,7 @@ fn a_failed_request_takes_the_first_way_behind_it_that_fits() {
         // the backup origin
         ("refused", Servers, Unsent(503), GET, &all(DEFAULT), way(Backup)),
         ("refused, POST", Servers, Unsent(503), POST, &all(DEFAULT), way(Backup)),
-        ("refused, long PUT: nothing of it was read", Servers, Unsent(503), LONG_PUT, &all(DEFAULT), way(Backup)),
+        ("refused by TLS, long PUT: part of it is gone", Servers, Unsent(503), LONG_PUT, &all(DEFAULT), Error(503)),
         ("slow", Servers, Unanswered(504), PUT, &all(DEFAULT), way(Backup)),
         ("404", Servers, Status(404), GET, &all(DEFAULT), way(Backup)),
         ("404, PUT", Servers, Status(404), PUT, &all(DEFAULT), way(Backup)),

@@ -32,7 +32,12 @@ pub(crate) struct Outcome {
     at: Instant,
 }
 
-/// Failures by cache key. Touched by failing requests and by those that waited for one.
+/// Whether an error speaks of who asked, so that it says nothing to another client.
+const fn is_personal(failed: Failed) -> bool {
+    matches!(failed, Failed::Status(400..=403 | 405..=409 | 411..=499))
+}
+
+/// Failures by cache key.
 #[derive(Debug, Default)]
 pub(crate) struct Collapsed([Mutex<HashMap<HashBinary, Outcome, RandomState>>; SHARDS]);
 
@@ -43,7 +48,10 @@ impl Collapsed {
 
     /// Remembers how the request failed at its origins, unless it learned that from another itself.
     pub(super) fn record(&self, ctx: &Context, failed: Failed, reason: Reason) {
-        let Some(key) = ctx.lookup.key.filter(|_| !ctx.fetch.shared_failure) else { return };
+        if ctx.fetch.shared_failure || is_personal(failed) {
+            return;
+        }
+        let Some(key) = ctx.lookup.key else { return };
         let Some(Ok(mut known)) = self.shard(&key).map(Mutex::lock) else { return };
         let at = Instant::now();
         if known.len() >= REMEMBERED / SHARDS {
@@ -52,6 +60,14 @@ impl Collapsed {
         if known.len() < REMEMBERED / SHARDS {
             let (given_up, at_backup) = (ctx.fetch.given_up, ctx.fetch.asked_backup);
             known.insert(key, Outcome { failed, reason, given_up, at_backup, at });
+        }
+    }
+
+    /// Forgets what was remembered of an object: its origin answers now.
+    pub(super) fn forget(&self, ctx: &Context) {
+        let Some(key) = ctx.lookup.key else { return };
+        if let Some(Ok(mut known)) = self.shard(&key).map(Mutex::lock) {
+            known.remove(&key);
         }
     }
 

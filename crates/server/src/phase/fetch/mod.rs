@@ -70,6 +70,7 @@ pub(crate) fn judge(
     }
     // this is the answer: what failed before it is over
     ctx.fetch.onward = None;
+    edge.collapsed.forget(ctx);
     servers::finish(ctx, AttemptResult::Ok, None, Some(status));
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use leeward_config::ready::{Origin, OriginServer, Shield, Timeouts};
+use leeward_origin::connect::LEAST_READ;
 use leeward_origin::walk::{Leg, budget};
 use leeward_origin::{Tiers, tiers};
 use leeward_rules::Caching;
@@ -11,6 +12,7 @@ use leeward_rules::decide::Way;
 use leeward_telemetry::status_fields::NAME;
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::plan;
 use super::request::{add_own, target};
 use crate::context::{Context, Route};
 use crate::phase::lookup;
@@ -34,13 +36,13 @@ fn timeouts(own: &Timeouts) -> Timeouts {
     Timeouts { first_byte: tiers::first_byte(own), ..own.clone() }
 }
 
-/// The longest time for all attempts of a request.
+/// The longest time for all attempts of a request, and for the head of one that begins at the end of it.
 pub(crate) fn longest(ctx: &Context, route: &Route) -> Duration {
     let of = |origin: &Origin| match &origin.shield {
-        Some(_) if !ctx.client.midgress => budget(&timeouts(&origin.timeouts)),
-        _ => budget(&origin.timeouts),
+        Some(_) if !ctx.client.midgress => budget(&timeouts(&plan::timeouts(route, origin))),
+        _ => budget(&plan::timeouts(route, origin)),
     };
-    route.chosen_origin().map_or(Duration::ZERO, |(origin, _)| of(origin))
+    route.chosen_origin().map_or(Duration::ZERO, |(origin, _)| of(origin) + LEAST_READ)
 }
 
 /// `X-Gateway-List`: the gateways in order, without their schemes.

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use http::Method;
 use leeward_cache::freshness;
-use leeward_config::ready::Backup;
+use leeward_config::ready::{Backup, Origin, Timeouts};
 use leeward_origin::Failure;
 use leeward_origin::walk::Leg;
 use leeward_rules::decide::plan::{self, Failed, Next, Ready, Repeat, Stale};
@@ -208,16 +208,22 @@ pub(crate) fn alternate_may_fail(session: &Session, ctx: &mut Context) -> bool {
     matches!(ask(session, ctx, Failed::Unsent(503), Reason::Unavailable, false).next, Next::Way(_))
 }
 
+/// The times of the request's own origin, or what its `origin-failover` says instead.
+pub(super) fn timeouts(route: &Route, origin: &Origin) -> Timeouts {
+    let mut timeouts = origin.timeouts.clone();
+    if let Some(rule) = route.rules().and_then(|(policy, effective)| decide::backup(policy, effective)) {
+        timeouts.connect = rule.connect_timeout.unwrap_or(timeouts.connect);
+        timeouts.first_byte = rule.first_byte_timeout.unwrap_or(timeouts.first_byte);
+    }
+    timeouts
+}
+
 /// How the request's own servers are walked.
 pub(super) fn servers(ctx: &Context) -> Option<Leg> {
     let route = ctx.route.as_ref()?;
     let (origin, _) = route.chosen_origin()?;
     let rule = route.rules().and_then(|(policy, effective)| decide::backup(policy, effective));
-    let mut timeouts = origin.timeouts.clone();
-    if let Some(rule) = &rule {
-        timeouts.connect = rule.connect_timeout.unwrap_or(timeouts.connect);
-        timeouts.first_byte = rule.first_byte_timeout.unwrap_or(timeouts.first_byte);
-    }
+    let timeouts = timeouts(route, origin);
     let others_behind = backup(ctx).is_some() || (ctx.alternate.is_none() && alternate_is_next(ctx));
     let extra = rule.map_or(0, |rule| rule.max_retries);
     Some(Leg { way: Way::Servers, origin: origin.clone(), servers: None, timeouts, extra, others_behind })
