@@ -23,12 +23,19 @@ use crate::{Resolver, Target};
 /// that origin.
 pub const VALIDATE: &str = "x-leeward-validate";
 
-/// From one measurement to the next, a tenth more or less by chance.
-const EVERY: Duration = Duration::from_secs(300);
-/// The same after a measurement in which something failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// Times from one measurement to the next, a tenth more or less by chance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) every: Duration,
+    /// After one in which something failed.
+    pub(super) after_failure: Duration,
+}
+
+const PACE: Pace = Pace { every: Duration::from_secs(300), after_failure: Duration::from_secs(30) };
 /// The longest time for one fetch or connection.
 const WITHIN: Duration = Duration::from_secs(10);
+/// The longest time that a gateway tries for: the edge that measures it waits no longer.
+pub const PROVED_WITHIN: Duration = WITHIN;
 /// Fetches or connections of which the fastest counts.
 const SAMPLES: usize = 2;
 /// Tiers measured at once.
@@ -49,6 +56,7 @@ struct Shared<N> {
     probe: Probe,
     room: Semaphore,
     loop_member: N,
+    pace: Pace,
 }
 
 impl<S, N> std::fmt::Debug for Measuring<S, N> {
@@ -64,8 +72,18 @@ where
 {
     /// Measures the tiers of what `snapshot` says at the time. `loop_member` is this edge's name in `CDN-Loop`.
     pub fn new(tiers: Arc<Tiers>, resolver: Arc<Resolver>, snapshot: S, loop_member: N) -> Self {
+        Self::with_pace(tiers, resolver, snapshot, loop_member, PACE)
+    }
+
+    pub(super) fn with_pace(
+        tiers: Arc<Tiers>,
+        resolver: Arc<Resolver>,
+        snapshot: S,
+        loop_member: N,
+        pace: Pace,
+    ) -> Self {
         let room = Semaphore::new(TOGETHER);
-        let shared = Shared { tiers, resolver, probe: Probe::default(), room, loop_member };
+        let shared = Shared { tiers, resolver, probe: Probe::default(), room, loop_member, pace };
         Self { shared: Arc::new(shared), snapshot, under_way: HashMap::default() }
     }
 
@@ -124,7 +142,7 @@ async fn again_and_again<N: Fn() -> String>(shared: Arc<Shared<N>>, origin: Arc<
             shared.tiers.learn(shield, &took);
             good
         };
-        tokio::time::sleep(jittered(if good { EVERY } else { AFTER_FAILURE })).await;
+        tokio::time::sleep(jittered(if good { shared.pace.every } else { shared.pace.after_failure })).await;
     }
 }
 

@@ -24,7 +24,7 @@ use leeward_config::Snapshot;
 use leeward_config::ready::{Origin, OriginServer, Servers, Shield};
 use leeward_telemetry::Reason;
 
-pub use measure::{Measuring, VALIDATE, prove};
+pub use measure::{Measuring, PROVED_WITHIN, VALIDATE, prove};
 pub use order::Took;
 
 /// Nodes of a tier that one request may be sent to, before it goes to the origin itself.

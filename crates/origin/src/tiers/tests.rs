@@ -121,3 +121,52 @@ fn of_the_gateways_the_three_fastest_are_asked_in_the_order_of_their_times() {
     let ranks: Vec<_> = tiers.list(&shield).into_iter().map(|seen| seen.rank).collect();
     assert_eq!(ranks, [Some(3), Some(2), None, Some(1), None]);
 }
+
+/// An address of loopback that nobody else uses, with a port that was free.
+async fn listener(ip: [u8; 4], port: u16) -> (tokio::net::TcpListener, u16) {
+    let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::from(ip), port)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[tokio::test]
+async fn what_is_measured_is_measured_again_and_the_order_follows() {
+    const EAST: [u8; 4] = [127, 91, 0, 1];
+    const EUROPE: [u8; 4] = [127, 91, 0, 2];
+    let ((east, east_port), (europe, europe_port)) = (listener(EAST, 0).await, listener(EUROPE, 0).await);
+    drop(east);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("leeward.yaml");
+    let pops = format!(
+        "us_east: [\"http://127.91.0.1:{east_port}\"], asia: bypass, europe: [\"http://127.91.0.2:{europe_port}\"]"
+    );
+    let origin =
+        format!("directory: photos, http: {{ servers: [\"http://10.0.0.1\"] }}, shield: {{ pops: {{ {pops} }} }}");
+    std::fs::write(&file, format!("origins: [{{ {origin} }}]\nsites: [{{ host: \"*\", origin: photos }}]\n")).unwrap();
+    let loaded = leeward_config::load(&file);
+    let snapshot = Arc::new(loaded.snapshot.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)));
+    let (tiers, resolver) = (Arc::new(Tiers::default()), Arc::new(crate::Resolver::new(&snapshot.dns)));
+    let pace = measure::Pace { every: Duration::from_millis(50), after_failure: Duration::from_millis(50) };
+    let current = Arc::clone(&snapshot);
+    let name = || "leeward; node=test".to_owned();
+    let measuring = Measuring::with_pace(Arc::clone(&tiers), resolver, move || Arc::clone(&current), name, pace);
+    let task = tokio::spawn(measuring.run());
+    let shield = snapshot.origins[0].shield.as_ref().unwrap();
+    let until = async |what: &str, holds: &dyn Fn(&[Seen]) -> bool| {
+        let waited = async {
+            while !holds(&tiers.list(shield)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), waited).await;
+        assert!(in_time.is_ok(), "waited for {what}: {:?}", tiers.list(shield));
+    };
+    let refused = |seen: &Seen| seen.took.is_some_and(|took| took.error() == Some(Reason::ConnectRefused));
+    let good = |seen: &Seen| seen.took.is_some_and(|took| took.seconds().is_some());
+    until("Europe first, the east refused", &|all| refused(&all[0]) && all[1].rank == Some(1) && good(&all[1])).await;
+    let _east = listener(EAST, east_port).await;
+    until("the east to be back", &|all| good(&all[0]) && good(&all[1])).await;
+    drop(europe);
+    until("the east first, Europe refused", &|all| all[0].rank == Some(1) && good(&all[0]) && refused(&all[1])).await;
+    task.abort();
+}

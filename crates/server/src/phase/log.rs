@@ -41,11 +41,12 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
     edge.metrics.request(&metrics::Request { site: label, method: &request.method, status, cache, seconds, bytes });
     let text = |name| request.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let host = ctx.route.as_ref().map_or_else(|| text(http::header::HOST).unwrap_or_default(), |route| &route.host);
-    let Client { address, scheme, protocol, .. } = &ctx.client;
+    let Client { address, scheme, protocol, midgress, .. } = &ctx.client;
     edge.access_log.log(
         &Entry {
             time: ctx.started_at,
             client: Some(*address),
+            midgress: *midgress,
             site: label,
             method: bounded(request.method.as_str()),
             scheme: if *scheme == Scheme::Https { "https" } else { "http" },

@@ -44,6 +44,9 @@ pub struct Entry<'a> {
     pub time: SystemTime,
     /// The client's address.
     pub client: Option<std::net::IpAddr>,
+    /// Whether another tier of this CDN asked for that client.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub midgress: bool,
     /// The site as configured, or the directory of a CDN URL.
     pub site: &'a str,
     /// Request method.

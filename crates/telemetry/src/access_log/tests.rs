@@ -4,6 +4,7 @@ fn entry(status: u16) -> Entry<'static> {
     Entry {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_007),
         client: None,
+        midgress: false,
         site: "www.example.com",
         method: "GET",
         scheme: "http",

@@ -22,7 +22,8 @@ use crate::phase::lookup;
 /// A request of another tier never goes to a third one, and a WebSocket goes to the origin itself: there is nothing to store.
 pub(super) fn leg(tiers: &Tiers, request: &RequestHeader, ctx: &mut Context, own: &Leg) -> Option<Leg> {
     let shield = own.origin.shield.as_ref().filter(|_| !ctx.client.midgress && !ctx.websocket)?;
-    let route = ctx.route.as_ref()?;
+    // HTTP/1.0 without a Host: there is no name that a parent could find the site by
+    let route = ctx.route.as_ref().filter(|route| !route.authority.is_empty())?;
     let key = lookup::key_parts(request, ctx, route).to_string();
     let (origin, servers) = tiers.order(shield, key.as_bytes());
     let gateways = matches!(shield, Shield::Gateways(_)).then(|| list(&servers));
