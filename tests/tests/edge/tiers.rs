@@ -271,6 +271,29 @@ fn a_stored_copy_stands_in_for_an_origin_that_the_shield_cannot_reach_and_not_fo
     assert_eq!(origin.count(), 0);
 }
 
+#[test]
+fn clients_that_wait_for_one_object_share_what_the_shield_says_of_the_origin() {
+    const CLIENTS: usize = 30;
+    let origin = Origin::start(Script::always(Answer::ok("direct")));
+    let cannot = Answer { status: 504, gate: Some("go".into()), ..Answer::default() };
+    let shield = Origin::start(Script::always(cannot.with("Proxy-Status", "leeward; error=http_response_timeout")));
+    let nodes = format!(", shield: {{ pops: {{ all: [\"http://{}\"] }} }}", shield.address());
+    let edge = Edge::start(&leeward(&origin, &nodes, "", ""));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| get(&edge, "/a").status())).collect();
+        wait::until("every client to be connected", PATIENCE, || {
+            (edge.metrics().sum("leeward_connections", &[]) >= CLIENTS as f64).then_some(())
+        });
+        shield.open("go");
+        for client in clients {
+            assert_eq!(client.join().unwrap(), 504);
+        }
+    });
+    // who is connected need not be waiting yet: a few may come later
+    assert!(shield.count() <= 4, "{} requests at the shield", shield.count());
+    assert_eq!(origin.count(), 0);
+}
+
 /// Answers as a gateway would, after a while.
 fn gateway(milliseconds: u64) -> Origin {
     let wait = Some(Span(std::time::Duration::from_millis(milliseconds)));

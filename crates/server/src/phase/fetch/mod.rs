@@ -70,7 +70,9 @@ pub(crate) fn judge(
     }
     // this is the answer: what failed before it is over
     ctx.fetch.onward = None;
-    edge.collapsed.forget(ctx);
+    if !ctx.fetch.parent_failed {
+        edge.collapsed.forget(ctx);
+    }
     servers::finish(ctx, AttemptResult::Ok, None, Some(status));
     Ok(())
 }
@@ -84,6 +86,7 @@ fn answered(status: u16) -> Failure {
 pub(crate) fn stale_is_next(session: &Session, ctx: &mut Context, error: &Error) -> Option<Onward> {
     if let (ErrorType::HTTPStatus(status), true) = (error.etype(), ctx.fetch.current.is_some()) {
         if parents::asked(ctx) {
+            // what the parent says of it is only seen in `judge`
             return None;
         }
         let failed = leeward_rules::decide::plan::Failed::Status(*status);

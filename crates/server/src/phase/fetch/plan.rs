@@ -72,8 +72,13 @@ pub(super) fn ask(session: &Session, ctx: &Context, failed: Failed, reason: Reas
 fn keep(edge: &Leeward, ctx: &mut Context, onward: Onward, failed: Failed) -> bool {
     let Onward { next, status, reason } = onward;
     ctx.fetch.onward = Some(onward);
-    if !matches!(next, Next::Again | Next::Deliver | Next::Way(Way::Servers | Way::Backup)) {
-        edge.collapsed.record(ctx, failed, reason);
+    // a parent that reached no origin speaks for all who wait, as if the edge had not reached it
+    let (shared, delivered) = match failed {
+        Failed::Status(status) if ctx.fetch.parent_failed => (Failed::Unsent(status), false),
+        failed => (failed, next == Next::Deliver),
+    };
+    if !delivered && !matches!(next, Next::Again | Next::Way(Way::Servers | Way::Backup)) {
+        edge.collapsed.record(ctx, shared, reason);
     }
     let to = match next {
         Next::Again => FailoverTo::Server,
