@@ -24,7 +24,7 @@ fn config(letter: char) -> String {
 server: {{ threads: 2, listen: [{{ address: "${{listen}}" }}] }}
 admin: {{ address: "${{admin}}" }}
 log: {{ access: off }}
-origins: [{{ directory: main, http: {{ servers: ["http://${{origin}}"] }}, host_header: {letter}.example.net }}]
+origins: [{{ directory: main, http: {{ servers: ["http://${{origin}}"] }}, host_header: {letter}.example.net, timeouts: {{ first_byte: 2m }} }}]
 sites:
   - host: www.example.com
     origin: main

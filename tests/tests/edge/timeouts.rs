@@ -35,7 +35,7 @@ fn an_origin_is_not_given_up_because_its_client_is_slow() {
         .iter()
         .fold(Script::default(), |script, (path, framing, caching)| script.on(path, [sized(*framing, caching)]));
     let origin = Origin::start(script);
-    let edge = edge(&origin, "{ first_byte: 5s, between_bytes: 400ms }");
+    let edge = edge(&origin, "{ first_byte: 5s, between_bytes: 1s }");
     std::thread::scope(|scope| {
         for (path, ..) in cases {
             let edge = &edge;
@@ -49,7 +49,7 @@ fn read_slowly(edge: &Edge, path: &str) {
     slow.send(&Request::get("www.example.com", path).bytes()).unwrap();
     let head = slow.read_head().unwrap();
     for stop in 1..=4 {
-        wait::pause(Duration::from_millis(900));
+        wait::pause(Duration::from_millis(1300));
         slow.look_at(stop * OBJECT / 8).unwrap_or_else(|lost| panic!("{path}: stop {stop}: {lost:?}"));
     }
     slow.within(PATIENCE * 3);
