@@ -170,7 +170,8 @@ impl Walk {
             self.candidates.rotate_left(first);
         }
         let share = leg.timeouts.connect + leg.timeouts.first_byte;
-        self.way_ends = if leg.others_behind { (now + share).min(self.deadline) } else { self.deadline };
+        let half = self.deadline.saturating_duration_since(now) / 2;
+        self.way_ends = if leg.others_behind { now + share.min(half) } else { self.deadline };
         self.way = leg.way;
         self.origin = leg.origin;
         self.timeouts = leg.timeouts;
@@ -313,10 +314,12 @@ impl Walk {
         self.others_behind
     }
 
-    /// What is left of the time for all attempts.
+    /// The time that an attempt which begins now may take: what is left for all attempts, or where other ways are behind
+    /// this one the share of this one, and half of what is left at least.
     #[must_use]
     pub fn left(&self, now: Instant) -> Duration {
-        self.deadline.saturating_duration_since(now)
+        let left = self.deadline.saturating_duration_since(now);
+        if self.others_behind { left.min(self.way_ends.saturating_duration_since(now).max(left / 2)) } else { left }
     }
 
     const fn most(&self) -> usize {

@@ -171,6 +171,29 @@ fn another_way_has_its_own_servers_and_what_is_left_of_time_and_attempts() {
 }
 
 #[test]
+fn an_attempt_leaves_the_ways_behind_it_their_time() {
+    let now = Instant::now();
+    let own = origin(&["a", "b"], Balance::PrimaryFailover);
+    let share = CONNECT + FIRST_BYTE;
+    let walk = |others_behind| begin(Leg { others_behind, ..leg(&own) }, now);
+    for (others_behind, after, want) in [
+        (false, Duration::ZERO, share * 2),
+        (false, share / 2, share * 3 / 2),
+        (true, Duration::ZERO, share),
+        (true, share / 2, share * 3 / 4),
+        (true, share * 3, Duration::ZERO),
+    ] {
+        assert_eq!(walk(others_behind).left(now + after), want, "{others_behind} {after:?}");
+    }
+    // a redirect to a slower origin
+    let slower = Timeouts { connect: CONNECT, first_byte: share * 4, between_bytes: FIRST_BYTE };
+    let mut walk = walk(true);
+    let target = Leg { others_behind: true, timeouts: slower, ..leg(&origin(&["c"], Balance::PrimaryFailover)) };
+    assert!(walk.enter(target, false, &Turns::default(), &known, now));
+    assert_eq!(walk.left(now), share);
+}
+
+#[test]
 fn further_tries_go_to_the_first_server() {
     let now = Instant::now();
     let mut walk = begin(Leg { extra: 2, ..leg(&origin(&["a", "b"], Balance::PrimaryFailover)) }, now);
