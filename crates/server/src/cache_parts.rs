@@ -15,7 +15,7 @@ const FILL_LOCK: Duration = Duration::from_secs(3600);
 /// Keys remembered as uncacheable, per shard: requests for them do not queue behind each other.
 const UNCACHEABLE_KEYS: usize = 4096;
 const SHARDS: usize = 32;
-/// Why an error of the origin's is not stored. Not remembered, as against other answers that are not stored: the next
+/// Why a passing error is not stored. Not remembered, as against other answers that are not stored: the next
 /// request looks up what is stored all the same, which is what it may need while the origin fails.
 pub(crate) const ORIGIN_ERROR: NoCacheReason = NoCacheReason::Custom("origin error");
 

@@ -51,7 +51,8 @@ pub(crate) fn judge(
         Verdict::Store(meta) => RespCacheable::Cacheable(meta),
         Verdict::Refuse(refusal) => {
             ctx.lookup.refused = Some(refusal.as_str());
-            let passes = response.status.is_server_error();
+            // 404 and 410 speak of the object, the others of a moment or of one client
+            let passes = response.status.as_u16() >= 400 && !matches!(response.status.as_u16(), 404 | 410);
             RespCacheable::Uncacheable(if passes { ORIGIN_ERROR } else { NoCacheReason::OriginNotCache })
         }
     }
