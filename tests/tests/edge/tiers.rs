@@ -424,11 +424,17 @@ fn a_shield_proves_its_own_name_and_serves_clients_by_the_scheme_that_they_use()
         setup.config = setup.config.replace(r#"listen: [{ address: "${listen}" }]"#, listen_tls);
         Edge::start(&setup)
     };
-    for (name, asked) in [("localhost", 1.0), ("elsewhere.example.net", 0.0)] {
+    let table = [
+        ("localhost", "localhost", 1.0),
+        ("127.0.0.1", "127.0.0.1", 1.0),
+        ("elsewhere.example.net", "localhost", 0.0),
+        (HOST, "127.0.0.1", 0.0),
+    ];
+    for (name, node, asked) in table {
         let before = origin.count();
         let shield = on_tls(name);
         let keys = format!(
-            ", shield: {{ pops: {{ all: [\"https://localhost:{}\"] }}, tls: {{ ca: tls/ca.pem }} }}",
+            ", shield: {{ pops: {{ all: [\"https://{node}:{}\"] }}, tls: {{ ca: tls/ca.pem }} }}",
             shield.https_address().port()
         );
         let edge = Edge::start(&leeward(&origin, &keys, "", "").certificate("any", &["any.example.net"]));

@@ -184,8 +184,7 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
 
 fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
     let host = match &ctx.route {
-        // a parent proves its own name, not the site's
-        Some(_) if parents::asked(ctx) => current.target.server.host.clone(),
+        Some(_) if parents::asked(ctx) => parents::own_name(&current.target.server),
         Some(route) => host_for(route, ctx),
         None => String::new(),
     };
