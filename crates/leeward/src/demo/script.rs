@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Three sites: one that fails over to a mirror site, the mirror, and one that fails over by redirect.
+/// Four sites: one that fails over to a mirror site, the mirror, one that fails over by redirect, and one whose origin has a
+/// backup.
 pub(crate) fn configuration(edge: SocketAddr, origin: SocketAddr, mirror: SocketAddr) -> String {
     format!(
         r#"# The configuration of `leeward demo`.
@@ -19,6 +20,9 @@ origins:
   - directory: www
     http: {{ servers: ["http://{origin}"] }}
     timeouts: {{ connect: 1s, first_byte: 5s, between_bytes: 5s }}
+  - directory: shop
+    http: {{ servers: ["http://{origin}"] }}
+    backup: {{ server: "http://{mirror}", exclude: ["4*"] }}
   - directory: mirror
     http: {{ servers: ["http://{mirror}"] }}
 sites:
@@ -44,6 +48,8 @@ sites:
           - name: site-failover
             type: serve-302
             params: {{ httpResponseStatus: "500:504", alternateHostname: mirror.example.com, alternatePath: "-", preserveQueryString: true }}
+  - host: shop.example.com
+    origin: shop
 "#
     )
 }
@@ -97,6 +103,16 @@ fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> 
             shows: "Another site sends its visitors to the mirror instead.",
             command: get("redirect.example.com", "/news.txt?edition=2"),
             expect: &["HTTP/1.1 302", "Location: http://mirror.example.com/news.txt?edition=2"],
+        },
+        Step {
+            shows: "The shop's origin has a backup origin, which answers in its place.",
+            command: get("shop.example.com", "/offers.txt"),
+            expect: &["HTTP/1.1 200", "mirror: this is /offers.txt"],
+        },
+        Step {
+            shows: "The origin is left alone for a while; then one request tries it.",
+            command: format!("curl -s http://{admin}/v1/origins"),
+            expect: &["\"state\": \"excluded\"", "\"reason\": \"connect_refused\""],
         },
         Step {
             shows: "The origin comes back, and the next request goes to it.",
