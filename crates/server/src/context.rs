@@ -141,6 +141,8 @@ pub(crate) struct Fetch {
     pub(crate) gateways: Option<String>,
     /// The parent's answer says that it could not get one from the origin.
     pub(crate) parent_failed: bool,
+    /// A kept connection turned out to be closed.
+    pub(crate) kept_was_closed: bool,
     /// The failure is that of the request which this one waited for.
     pub(crate) shared_failure: bool,
     pub(crate) current: Option<Current>,

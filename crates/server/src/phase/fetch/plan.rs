@@ -238,5 +238,6 @@ pub(super) fn servers(ctx: &Context) -> Option<Leg> {
 pub(super) fn backup_leg(ctx: &Context) -> Option<Leg> {
     let origin = &backup(ctx)?.origin;
     let timeouts = origin.timeouts.clone();
-    Some(Leg { way: Way::Backup, origin: origin.clone(), servers: None, timeouts, extra: 0, others_behind: false })
+    let others_behind = ctx.alternate.is_none() && alternate_is_next(ctx);
+    Some(Leg { way: Way::Backup, origin: origin.clone(), servers: None, timeouts, extra: 0, others_behind })
 }

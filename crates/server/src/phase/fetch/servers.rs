@@ -82,6 +82,9 @@ fn how_far(session: &Session, ctx: &Context, failure: Failure, refusing: bool) -
     }
 }
 
+/// Keeps the connection of a request that met a closed one out of the way of the others that were kept: after a restart of the
+/// origin all of them are closed, and each would cost an attempt.
+const OWN_CONNECTION: u64 = 0xa076_1d64_78bd_642f;
 /// Every server is known not to answer.
 const UNAVAILABLE: Failure = Failure { reason: Reason::Unavailable, status: 503, result: AttemptResult::Connect };
 /// The time for all attempts is over.
@@ -197,7 +200,10 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
         false if session.as_mut().is_body_done() => Kind::Http,
         false => Kind::Upload(ctx.snapshot.server.limits.body_timeout),
     };
-    let prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
+    let mut prepared = edge.connector.prepare(&walk.origin, &walk.timeouts, &current.target, &host, left, kind);
+    if ctx.fetch.kept_was_closed {
+        prepared.peer.group_key ^= OWN_CONNECTION;
+    }
     ctx.fetch.watch = prepared.watch;
     ctx.fetch.current = Some(current);
     ctx.fetch.asked_at = Some(SystemTime::now());
@@ -312,6 +318,7 @@ pub(crate) fn broke_off(
     let again = error.retry() && under_way;
     if let (true, Some(walk), Some(current)) = (again, ctx.fetch.walk.as_mut(), ctx.fetch.current.as_ref()) {
         walk.again(current.target.address);
+        ctx.fetch.kept_was_closed = true;
         ctx.fetch.onward = Some(plan::Onward { next: Next::Again, status: failure.status, reason: failure.reason });
     }
     if under_way {
