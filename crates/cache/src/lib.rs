@@ -7,8 +7,10 @@
 pub mod admission;
 pub mod freshness;
 pub mod key;
+mod lock;
 pub mod range;
 mod store;
 pub mod vary;
 
+pub use lock::FetchLock;
 pub use store::{Options, Stats, Store, is_passing};

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use leeward_cache::Store;
 use leeward_cache::admission::{self, Sketch};
+use leeward_cache::{FetchLock, Store};
 use pingora_cache::NoCacheReason;
-use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
+use pingora_cache::lock::CacheKeyLockImpl;
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
 
 /// A fetch that holds its key longer than this is no longer waited for. Longer than all attempts of a request together, however
@@ -37,7 +37,7 @@ impl CacheParts {
     /// A cache of so many bytes, kept until the process ends.
     pub(crate) fn leak(config: &leeward_config::ready::Cache) -> &'static Self {
         let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
-        let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(CacheLock::new(FILL_LOCK)));
+        let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, FILL_LOCK)));
         let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes))));
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
         Box::leak(Box::new(Self { store, lock, predictor, admission }))

@@ -126,6 +126,19 @@ impl Store {
         self.max_object.load(Ordering::Relaxed).min(self.limit.load(Ordering::Relaxed) / OBJECT_SHARE)
     }
 
+    /// Whether a fresh answer, no error, is stored or arriving.
+    #[must_use]
+    pub fn has_answer(&self, key: &CacheKey) -> bool {
+        let place = Place::of(key);
+        let shard = self.read(place);
+        let arriving = shard.fill(place, key).map(|fill| fill.head.meta());
+        let meta = arriving.or_else(|| shard.entry(place, key).map(|entry| entry.head.meta()));
+        drop(shard);
+        let answer =
+            |meta: &CacheMeta| meta.is_fresh(SystemTime::now()) && meta.response_header().status.as_u16() < 400;
+        meta.is_some_and(|meta| meta.is_ok_and(|meta| answer(&meta)))
+    }
+
     /// Figures for metrics.
     #[must_use]
     pub fn stats(&self) -> Stats {

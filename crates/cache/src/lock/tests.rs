@@ -1,0 +1,70 @@
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora_cache::CacheMeta;
+use pingora_cache::storage::Storage as _;
+use pingora_cache::trace::Span;
+
+use super::*;
+use crate::{Options, key};
+
+fn key_of(path: &str) -> CacheKey {
+    key::build(&key::Parts { scheme: "http", host_component: "www.example", path, query: b"" })
+}
+
+/// A store with `/fresh`, `/expired`, `/error` and, as long as the writer lives, the fill `/arriving`.
+async fn stored() -> (&'static Store, pingora_cache::MissHandler) {
+    let store = Store::leak(Options { bytes: 1 << 20, max_object: 1 << 20 });
+    let (now, span) = (SystemTime::now(), Span::inactive().handle());
+    let minute = Duration::from_secs(60);
+    let mut arriving = None;
+    for (path, status, until) in [
+        ("/fresh", 200, now + minute),
+        ("/expired", 200, now - minute),
+        ("/error", 404, now + minute),
+        ("/arriving", 200, now + minute),
+    ] {
+        let meta = CacheMeta::new(until, now - minute, 60, 60, ResponseHeader::build(status, None).unwrap());
+        let mut writer = store.get_miss_handler(&key_of(path), &meta, &span).await.unwrap();
+        writer.write_body(Bytes::from_static(b"x"), false).await.unwrap();
+        if path == "/arriving" {
+            arriving = Some(writer);
+        } else {
+            writer.finish().await.unwrap();
+        }
+    }
+    (store, arriving.unwrap())
+}
+
+#[tokio::test]
+async fn who_would_fetch_what_came_in_between_looks_again_instead() {
+    let (store, _writer) = stored().await;
+    let lock = FetchLock::new(store, Duration::from_secs(60));
+    let table = [
+        ("/absent", false, true),
+        ("/fresh", false, false),
+        ("/arriving", false, false),
+        ("/expired", false, true),
+        // asked for again because a rule wants something else than the stored error
+        ("/error", false, true),
+        ("/fresh", true, true),
+    ];
+    for (path, stale_writer, fetches) in table {
+        let what = format!("{path}, stale: {stale_writer}");
+        match lock.lock(&key_of(path), stale_writer) {
+            Locked::Write(permit) => {
+                assert!(fetches, "{what}: would fetch");
+                assert!(
+                    matches!(lock.lock(&key_of(path), false), Locked::Read(read) if read.locked()),
+                    "{what}: others wait"
+                );
+                lock.release(&key_of(path), permit, LockStatus::Done);
+            }
+            Locked::Read(read) => {
+                assert!(!fetches, "{what}: would look again");
+                assert!(!read.locked(), "{what}: at once");
+            }
+        }
+    }
+}
