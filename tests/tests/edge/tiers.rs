@@ -190,6 +190,21 @@ fn nobody_is_another_tier_by_saying_so() {
 }
 
 #[test]
+fn a_proxy_is_no_tier_for_the_address_that_it_has() {
+    let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "private")));
+    let rules = r#", rules: [{ matches: [{ name: url-wildcard, value: "/*" }], behaviors: [{ name: ip-whitelist, value: "192.0.2.0/24" }] }]"#;
+    let mut setup = leeward(&origin, "", rules, KNOWN);
+    setup.config = setup.config.replace("server: {", "server: { trusted_proxies: [127.0.0.0/8],");
+    let edge = Edge::start(&setup);
+    for (client, status) in [("192.0.2.7", 200), ("203.0.113.1", 403), ("192.0.2.7, 203.0.113.1", 403)] {
+        let request = Request::get(HOST, "/a").with("X-Midgress", "1").with("X-Forwarded-For", client);
+        let response = edge.http().ask(&request).unwrap();
+        assert_eq!(response.status(), status, "{client}\n{}", response.text());
+    }
+    assert_eq!(origin.received()[0].head.value("x-midgress"), None, "the proxy's client wrote it");
+}
+
+#[test]
 fn two_that_point_at_each_other_answer_508_and_ask_no_further() {
     let origin = Origin::start(Script::always(Answer::ok("x")));
     let points_at = |other: &Edge, addresses: &str| behind_config(&[other], &origin, addresses);

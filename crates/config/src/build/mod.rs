@@ -41,7 +41,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let admin = server::admin(report, &root.key("admin"), &main.admin, &server);
     let log = server::log(report, &root.key("log"), &main.log);
     let cache = cache::cache(report, &root.key("cache"), &main.cache);
-    let addresses = server::addresses(report, &root.key("addresses"), &main.addresses);
+    let addresses = server::addresses(report, &root.key("addresses"), &main.addresses, &server.trusted_proxies);
     let dns = server::dns(report, &root.key("dns"), &main.dns);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
     let mut origins = origins::origins(report, gathered, &hosts, &server);

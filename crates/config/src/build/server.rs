@@ -259,11 +259,40 @@ pub(super) fn log(report: &Report, at: &At, written: &written::Log) -> AccessLog
     AccessLog { access, sample: written.sample }
 }
 
-pub(super) fn addresses(report: &Report, at: &At, written: &written::Addresses) -> Addresses {
+pub(super) fn addresses(report: &Report, at: &At, written: &written::Addresses, proxies: &[IpNet]) -> Addresses {
+    let tiers = |key: &str, written: &[String]| {
+        let at = at.key(key);
+        let networks = networks(report, &at, written);
+        if networks.len() == written.len() {
+            believed(report, &at, &networks, proxies);
+        }
+        networks
+    };
     Addresses {
-        edge: networks(report, &at.key("edge"), &written.edge),
-        gateways: networks(report, &at.key("gateways"), &written.gateways),
+        edge: tiers("edge", &written.edge),
+        gateways: tiers("gateways", &written.gateways),
         reserved: networks(report, &at.key("reserved"), &written.reserved),
+    }
+}
+
+/// Whoever is in one of these networks speaks for any client: everybody must not be, and a proxy passes on what anybody says.
+fn believed(report: &Report, at: &At, networks: &[IpNet], proxies: &[IpNet]) {
+    for (i, network) in networks.iter().enumerate() {
+        if network.prefix_len() == 0 {
+            report
+                .error(
+                    &at.index(i),
+                    format!("`{network}` is every address: every client would pass the security phase"),
+                )
+                .hint("the networks of this CDN's own servers");
+        } else if let Some(proxy) =
+            proxies.iter().find(|proxy| proxy.contains(&network.network()) || network.contains(&proxy.network()))
+        {
+            let message =
+                format!("`{network}` has addresses of `{proxy}` in `trusted_proxies`, which are no other tier");
+            let added = report.warning(&at.index(i), message);
+            added.hint("a proxy passes on what its clients write: keep proxies and servers of this CDN apart");
+        }
     }
 }
 

@@ -105,7 +105,13 @@ fn pair(report: &Report, at: &At, written: &written::Certificate) -> Option<Pair
     let parsed = certificates(report, &chain_at, &chain_file, &chain);
     let private = PrivateKeyDer::from_pem_slice(&key)
         .inspect_err(|_| {
-            report.error(&key_at, format!("`{}` holds no private key in PEM", key_file.display()));
+            let file = key_file.display();
+            if is_encrypted(&key) {
+                let added = report.error(&key_at, format!("the key in `{file}` is encrypted"));
+                added.hint("nobody is there to type its passphrase; `openssl pkey` writes it without one");
+            } else {
+                report.error(&key_at, format!("`{file}` holds no private key in PEM"));
+            }
         })
         .ok();
     let (parsed, private) = (parsed?, private?);
@@ -123,6 +129,15 @@ fn pair(report: &Report, at: &At, written: &written::Certificate) -> Option<Pair
     }
     let files = Certificate { chain_file, key_file, chain, key: Secret::new(key) };
     Some(Pair { files, parsed, private })
+}
+
+/// PKCS #8 says so in the label, the older forms in a field below it (RFC 7468 11, RFC 1421 4.6.1.1).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let mut lines = pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.any(|line| {
+        line == b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+            || (line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"))
+    })
 }
 
 fn pem(report: &Report, at: &At, path: &Path) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
 use leeward_config::ready::{Addresses, Limits};
 use leeward_origin::tiers;
 use leeward_rules::Scheme;
@@ -30,7 +31,7 @@ const VALIDATIONS: usize = 16;
 
 /// Recognises a request of another tier: it says so, and comes from an address of this CDN. Anybody else's word is removed.
 pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) {
-    let of_tier = is_known(peer, &ctx.snapshot.addresses)
+    let of_tier = is_known(peer, &ctx.snapshot.addresses, &ctx.snapshot.server.trusted_proxies)
         && session.req_header().headers.get(MIDGRESS).is_some_and(|value| value == "1");
     if !of_tier {
         for name in &OF_TIERS {
@@ -55,9 +56,11 @@ pub(super) fn limits(own: &Limits) -> Limits {
     }
 }
 
-fn is_known(peer: IpAddr, addresses: &Addresses) -> bool {
+/// A proxy is none, whatever its address: it passes on what its clients write.
+fn is_known(peer: IpAddr, addresses: &Addresses, proxies: &[IpNet]) -> bool {
     let peer = peer.to_canonical();
-    addresses.edge.iter().chain(&addresses.gateways).any(|net| net.contains(&peer))
+    let is_of = |net: &IpNet| net.contains(&peer);
+    addresses.edge.iter().chain(&addresses.gateways).any(is_of) && !proxies.iter().any(is_of)
 }
 
 /// The client that another tier asks for.
@@ -102,14 +105,17 @@ mod tests {
             gateways: vec!["2001:db8::/32".parse().unwrap()],
             reserved: vec!["198.51.100.0/24".parse().unwrap()],
         };
+        let proxies = ["192.0.2.128/25".parse().unwrap()];
         for (peer, want) in [
             ("192.0.2.1", true),
+            ("192.0.2.129", false),
+            ("::ffff:192.0.2.129", false),
             ("::ffff:192.0.2.1", true),
             ("2001:db8::1", true),
             ("198.51.100.1", false),
             ("203.0.113.1", false),
         ] {
-            assert_eq!(is_known(peer.parse().unwrap(), &addresses), want, "{peer}");
+            assert_eq!(is_known(peer.parse().unwrap(), &addresses, &proxies), want, "{peer}");
         }
     }
 
