@@ -395,6 +395,32 @@ fn a_gateway_proves_itself_with_every_server_of_the_origin() {
 }
 
 #[test]
+fn what_only_a_tier_may_say_reaches_nobody_from_a_client_whose_content_comes_from_another_site() {
+    let broken = Origin::start(Script::always(Answer { status: 503, ..Answer::default() }));
+    let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "private")));
+    let keys = format!(", validation_path: \"http://{HOST}/probe.png\"");
+    let shield = Edge::start(&leeward(&origin, &keys, "", KNOWN));
+    let rules = format!(
+        r#"rules: [{{ matches: [{{ name: url-wildcard, value: "/*" }}], behaviors: [{{ name: site-failover,
+        type: serve-alternate, params: {{ httpResponseStatus: "503", alternateHostname: {HOST}, alternatePath: "-",
+        preserveQueryString: true }} }}] }}]"#
+    );
+    let site = format!("sites: [{{ host: first.example.com, origin: broken, {rules} }}, ");
+    for mut setup in [behind(&[&shield], &origin), leeward(&origin, "", "", "")] {
+        let server = "origins: [{ directory: broken, http: { servers: [\"http://${broken}\"] } }, ";
+        setup.config = setup.config.replace("origins: [", server).replace("sites: [", &site);
+        let edge = Edge::start(&setup.name("broken", &broken.address()));
+        let request = Request::get("first.example.com", "/a").with("X-Midgress", "1").with("X-Gateway-List", "a,b");
+        let response = edge.http().ask(&request.with("X-Leeward-Validate", "http_large/main")).unwrap();
+        assert_eq!((response.status(), response.text().as_str()), (200, "x"), "{response:?}");
+    }
+    let received = origin.received();
+    let said = |name: &str| received.iter().map(|request| request.head.value(name)).collect::<Vec<_>>();
+    assert_eq!(said("x-midgress"), [Some("1".to_owned()), None], "the shield's word, and nobody's");
+    assert_eq!((said("x-gateway-list"), said("x-leeward-validate")), (vec![None, None], vec![None, None]));
+}
+
+#[test]
 fn where_no_region_is_told_the_nearest_pop_is_asked() {
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
     let mut gone = Origin::start(Script::default());

@@ -99,6 +99,8 @@ fn alternate_request(session: &Session) -> Option<Arc<AlternateRequest>> {
 
 /// An alternate request asks for the URL that was built, on behalf of the same client under the same configuration.
 fn adopt(session: &mut Session, ctx: &mut Context, request: &AlternateRequest) -> pingora::Result<()> {
+    // the framework makes this request of the bytes that the client sent, and none of a tier's has an alternate
+    midgress::forget(session);
     let header = session.req_header_mut();
     header.insert_header(HOST, request.authority.as_str())?;
     header.set_version(Version::HTTP_11);

@@ -34,16 +34,20 @@ pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) 
     let of_tier = is_known(peer, &ctx.snapshot.addresses, &ctx.snapshot.server.trusted_proxies)
         && session.req_header().headers.get(MIDGRESS).is_some_and(|value| value == "1");
     if !of_tier {
-        for name in &OF_TIERS {
-            session.req_header_mut().remove_header(name);
-        }
-        return;
+        return forget(session);
     }
     ctx.client.midgress = true;
     match session.req_header().headers.get("x-forwarded-proto").map(http::HeaderValue::as_bytes) {
         Some(b"https") => ctx.client.scheme = Scheme::Https,
         Some(b"http") => ctx.client.scheme = Scheme::Http,
         _ => {}
+    }
+}
+
+/// Removes what only another tier may say.
+pub(super) fn forget(session: &mut Session) {
+    for name in &OF_TIERS {
+        session.req_header_mut().remove_header(name);
     }
 }
 
