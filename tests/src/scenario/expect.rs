@@ -29,7 +29,7 @@ pub(super) struct Wanted {
     pub body: Option<Want>,
     /// The body is the generated one of so many bytes.
     pub size: Option<Size>,
-    /// The same answer as the one kept under this name, byte for byte but for the time in `Date`: status, fields in their order, body.
+    /// The same answer as the one kept under this name, byte for byte but for its time and age: status, fields in their order, body.
     pub like: Option<String>,
     /// What `Cache-Status` says: hit, stale, stored, miss, expired, bypass, other, unsaid.
     pub cache: Option<String>,
@@ -320,9 +320,12 @@ pub(super) fn unlike_requests(got: &Received, other: &Received) -> Option<String
 /// What differs between two answers.
 pub(super) fn unlike_answers(got: &Got, other: &Got) -> Option<String> {
     let shown = |answer: &Got| {
-        // When it was given is the one thing that two like answers do not share.
-        let value = |name: &str, value: &str| {
-            if name.eq_ignore_ascii_case("date") { "(a time)".to_owned() } else { value.to_owned() }
+        // When they were given, and so how old they are, is the one thing that two like answers do not share.
+        let value = |name: &str, value: &str| match name.to_ascii_lowercase().as_str() {
+            "date" => "(a time)".to_owned(),
+            "age" if value.parse::<u64>().is_ok() => "(seconds)".to_owned(),
+            "cache-status" => without_ttl(value),
+            _ => value.to_owned(),
         };
         let lines: Vec<String> =
             answer.fields.iter().map(|(name, text)| format!("{name}: {}", value(name, text))).collect();
@@ -330,6 +333,12 @@ pub(super) fn unlike_answers(got: &Got, other: &Got) -> Option<String> {
     };
     let same = shown(got) == shown(other) && got.body == other.body;
     (!same).then(|| format!("answer\n      expected: {}\n      got:      {}", shown(other), shown(got)))
+}
+
+/// `leeward; hit; ttl=58` without the number.
+fn without_ttl(value: &str) -> String {
+    let parts = value.split("; ").map(|part| if part.starts_with("ttl=") { "ttl=(seconds)" } else { part });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 fn text(bytes: &[u8]) -> String {

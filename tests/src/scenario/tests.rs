@@ -171,6 +171,11 @@ fn two_answers_or_requests_are_alike_only_byte_for_byte() {
     let dated = |date| got(200, &[("Date", date)], "x");
     assert!(expect::unlike_answers(&dated("Sun, 22 Nov 2026"), &dated("Mon, 23 Nov 2026")).is_none());
     assert!(expect::unlike_answers(&dated("Sun, 22 Nov 2026"), &got(200, &[], "x")).is_some());
+    let aged = |age, status| got(200, &[("Age", age), ("Cache-Status", status)], "x");
+    let young = aged("0", "leeward; hit; ttl=60");
+    assert!(expect::unlike_answers(&young, &aged("1", "leeward; hit; ttl=59")).is_none());
+    assert!(expect::unlike_answers(&young, &aged("0", "leeward; fwd=uri-miss; stored")).is_some());
+    assert!(expect::unlike_answers(&young, &aged("old", "leeward; hit; ttl=60")).is_some());
     let others = [
         (got(200, &[("A", "1"), ("B", "2")], "x"), true),
         (got(200, &[("B", "2"), ("A", "1")], "x"), false),
