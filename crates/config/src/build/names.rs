@@ -50,6 +50,12 @@ pub(crate) fn host(written: &str) -> Result<String, String> {
     Ok(written.to_ascii_lowercase())
 }
 
+/// Whether an address is no server's: connecting to some of these reaches this machine.
+pub(crate) fn is_nobodys(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_unspecified() || address.is_multicast() || address == Ipv4Addr::BROADCAST
+}
+
 /// A site's host: a host, `*.` and a host, or `*`.
 pub(crate) fn site_host(written: &str) -> Result<String, String> {
     match written.strip_prefix("*.") {

@@ -59,7 +59,7 @@ impl Origins {
         };
         made.backup = None;
         if like.is_none() {
-            made.host_header = Some(domain.to_owned());
+            made.host_header = Some(if domain.contains(':') { format!("[{domain}]") } else { domain.to_owned() });
         }
         self.made(made)
     }

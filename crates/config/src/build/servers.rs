@@ -84,6 +84,9 @@ fn server(text: &str, rest: &str, tls: bool) -> Result<OriginServer, (String, St
     match names::authority(authority) {
         Ok((host, port)) => {
             let host = host.trim_matches(['[', ']']).to_owned();
+            if host.parse().is_ok_and(names::is_nobodys) {
+                return Err((format!("`{text}` is not a server: no server has this address"), form(tls)));
+            }
             Ok(OriginServer { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }) })
         }
         Err(reason) => Err((format!("`{text}` is not a server: {reason}"), form(tls))),

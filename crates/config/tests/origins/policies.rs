@@ -69,6 +69,13 @@ fn a_backup_domain_is_a_configured_origin_with_that_server_or_one_asked_for_its_
             "https://backup.example.net:443",
             Some("backup.example.net"),
         ),
+        (
+            r#""2001:db8::9""#,
+            "2001:db8::9",
+            "http://[2001:db8::9]:80",
+            "https://[2001:db8::9]:443",
+            Some("[2001:db8::9]"),
+        ),
         ("FILMS.example.net", "films", "http://films.example.net:80 http://a.example.net:8000", "", None),
         // a server of the site's own origin: this one alone, as that origin asks it
         (

@@ -274,7 +274,8 @@ fn usable(answered: impl Iterator<Item = IpAddr>, ttl: Duration, none: &str) -> 
     for address in answered {
         some = true;
         // What blocking resolvers answer for "no": connecting there would reach this machine.
-        let nobody = address.is_unspecified() || address.is_multicast() || address == Ipv4Addr::BROADCAST;
+        let plain = address.to_canonical();
+        let nobody = plain.is_unspecified() || plain.is_multicast() || plain == Ipv4Addr::BROADCAST;
         if !nobody {
             addresses.push(address);
         }

@@ -90,6 +90,7 @@ fn each_version_falls_back_only_where_it_may_and_only_when_there_is_no_record() 
         ("{ a: refused, aaaa: ['2001:db8::1'] }", "none", "2001:db8::1", "none", "2001:db8::1"),
         // Names that blocking resolvers answer with nobody's address are failures, not missing records.
         ("{ a: [0.0.0.0], aaaa: ['2001:db8::1'] }", "none", "2001:db8::1", "none", "2001:db8::1"),
+        ("{ a: [192.0.2.1], aaaa: ['::ffff:0.0.0.0'] }", "192.0.2.1", "none", "192.0.2.1", "none"),
         ("{}", "none", "none", "none", "none"),
         ("nxdomain", "none", "none", "none", "none"),
     ];

@@ -11,6 +11,10 @@ pub(crate) fn domain(text: &str) -> Result<String, Invalid> {
         return Err(invalid("it contains a scheme or a path").hint("write the bare name, such as www.example.com"));
     }
     if let Some(address) = address(text) {
+        let plain = address.to_canonical();
+        if plain.is_unspecified() || plain.is_multicast() || plain == Ipv4Addr::BROADCAST {
+            return Err(invalid("no server has this address"));
+        }
         return Ok(address.to_string());
     }
     if text.contains(':') {
@@ -93,6 +97,9 @@ mod tests {
             ("2001:db8::1", Some("2001:db8::1")),
             ("2001:DB8:0::1", Some("2001:db8::1")),
             ("[2001:db8::1]", Some("2001:db8::1")),
+            ("0.0.0.0", None),
+            ("[::]", None),
+            ("::ffff:224.0.0.1", None),
             ("[2001:db8::1", None),
             ("[2001:db8::1]:80", None),
             ("[198.18.48.20]", None),

@@ -55,11 +55,6 @@ fn list(servers: &[OriginServer]) -> String {
     servers.iter().map(name).collect::<Vec<_>>().join(",")
 }
 
-/// What a parent's certificate must be for: its own name or address, not the site's.
-pub(super) fn own_name(server: &OriginServer) -> String {
-    if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() }
-}
-
 /// Whether a parent is asked.
 pub(super) fn asked(ctx: &Context) -> bool {
     ctx.fetch.walk.as_ref().is_some_and(|walk| walk.way == Way::Parents)

@@ -13,7 +13,7 @@ use leeward_rules::decide::Way;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::plan::is_plain;
-use super::request::host_for;
+use super::request::{as_host, host_for};
 use crate::context::{Context, Route};
 use crate::proxy::Leeward;
 
@@ -43,6 +43,18 @@ struct Place {
     target: String,
 }
 
+impl Place {
+    /// As `Host` has it.
+    fn authority(&self) -> String {
+        let host = as_host(&self.host);
+        match self.port {
+            443 if self.https => host,
+            80 if !self.https => host,
+            port => format!("{host}:{port}"),
+        }
+    }
+}
+
 /// Follows the redirect, if this is one that may be followed. Returns whether the request goes there.
 pub(super) fn follow(request: &RequestHeader, response: &ResponseHeader, ctx: &mut Context) -> bool {
     let Some(followed) = next(request, response, ctx) else { return false };
@@ -65,11 +77,7 @@ fn next(request: &RequestHeader, response: &ResponseHeader, ctx: &Context) -> Op
     let base = format!("{}://{host}{sent}", if current.target.server.tls { "https" } else { "http" });
     let place = resolve(&base, response.headers.get(LOCATION)?.to_str().ok()?)?;
     let (origin, target) = configured(ctx, route, &walk.origin, &place)?;
-    let authority = match place.port {
-        443 if place.https => place.host,
-        80 if !place.https => place.host,
-        port => format!("{}:{port}", place.host),
-    };
+    let authority = place.authority();
     Some(Followed { origin, https: place.https, host: authority, target, count, pending: true })
 }
 
@@ -134,6 +142,20 @@ fn configured(ctx: &Context, route: &Route, own: &Arc<Origin>, place: &Place) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_of_a_place_has_its_port_unless_it_is_the_schemes_own() {
+        for (location, want) in [
+            ("http://a.example/", "a.example"),
+            ("https://a.example/", "a.example"),
+            ("http://a.example:443/", "a.example:443"),
+            ("http://[::1]/", "[::1]"),
+            ("http://[::1]:81/", "[::1]:81"),
+        ] {
+            let place = resolve("http://origin.example.net/", location).unwrap();
+            assert_eq!(place.authority(), want, "{location}");
+        }
+    }
 
     #[test]
     fn a_location_is_resolved_against_what_was_asked() {

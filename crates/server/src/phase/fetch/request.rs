@@ -83,12 +83,17 @@ pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
     match route.chosen_origin() {
         Some((_, Some(choice))) => match choice.host_header {
             HostHeader::Property => own(),
-            HostHeader::Origin => choice.domain.to_owned(),
+            HostHeader::Origin => as_host(choice.domain),
             HostHeader::Fixed(host) => host.to_owned(),
         },
         Some((origin, None)) => origin.host_header.clone().unwrap_or_else(own),
         None => own(),
     }
+}
+
+/// A name or address as `Host` has it: IPv6 in brackets (RFC 3986 3.2.2).
+pub(super) fn as_host(name: &str) -> String {
+    if name.contains(':') { format!("[{name}]") } else { name.to_owned() }
 }
 
 /// The redirect that is followed, while the servers are asked: a backup origin is asked for what the client wants.
@@ -108,4 +113,16 @@ fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> ping
     let value = HeaderValue::try_from(value)
         .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
     request.insert_header(name, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_in_brackets_where_a_port_could_follow() {
+        for (name, want) in [("www.example.com", "www.example.com"), ("192.0.2.1", "192.0.2.1"), ("::1", "[::1]")] {
+            assert_eq!(as_host(name), want, "{name}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use pingora::{Error, ErrorType};
 use pingora_cache::NoCacheReason;
 use pingora_proxy::Session;
 
-use super::request::host_for;
+use super::request::{as_host, host_for};
 use super::{parents, plan, redirects};
 use crate::answer::begun;
 use crate::context::{Context, Current};
@@ -187,7 +187,8 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
 
 fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Current) -> pingora::Result<HttpPeer> {
     let host = match &ctx.route {
-        Some(_) if parents::asked(ctx) => parents::own_name(&current.target.server),
+        // a parent's certificate is for its own name or address, not the site's
+        Some(_) if parents::asked(ctx) => as_host(&current.target.server.host),
         Some(route) => host_for(route, ctx),
         None => String::new(),
     };
