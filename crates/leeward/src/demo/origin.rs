@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A client that says nothing for so long is forgotten.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// An origin that does not listen again after so long finds its port taken.
+const STARTED: Duration = Duration::from_secs(2);
 /// A request head of the demo is small.
 const MAX_HEAD: u64 = 16 << 10;
 
@@ -95,7 +97,7 @@ fn obey(listener: &TcpListener, orders: &Sender<Order>, origin: SocketAddr) {
             }
             ("POST", "/start") => {
                 let _ = orders.send(Order::Start);
-                (200, "the origin is started\n")
+                if answers(origin) { (200, "the origin is started\n") } else { (503, "the origin's port is taken\n") }
             }
             _ => (404, "POST /stop or POST /start\n"),
         };
@@ -109,6 +111,18 @@ fn obey(listener: &TcpListener, orders: &Sender<Order>, origin: SocketAddr) {
             "HTTP/1.1 {status} Done\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{words}",
             words.len()
         );
+    }
+}
+
+/// Whether an origin that was told to start takes connections, as soon as it does.
+fn answers(origin: SocketAddr) -> bool {
+    let deadline = Instant::now() + STARTED;
+    loop {
+        let connected = TcpStream::connect(origin).is_ok();
+        if connected || Instant::now() > deadline {
+            return connected;
+        }
+        std::thread::yield_now();
     }
 }
 
