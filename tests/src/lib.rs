@@ -19,5 +19,6 @@ pub mod http1;
 pub mod origin;
 pub mod scenario;
 pub mod size;
+pub mod turn;
 pub mod wait;
 pub mod wire;

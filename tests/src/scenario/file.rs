@@ -39,6 +39,22 @@ pub struct Scenario {
     pub steps: Vec<Written>,
 }
 
+/// From so many clients at once on, a scenario is played alone.
+const CROWD: u64 = 50;
+
+impl Scenario {
+    /// Whether playing it loads the machine: a crowd, or asking for a time.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.steps.iter().any(|step| is_heavy(&step.0))
+    }
+}
+
+fn is_heavy(step: &Value) -> bool {
+    let asks: &[Value] = step.get("together").and_then(Value::as_sequence).map_or(&[], Vec::as_slice);
+    let crowd = step.get("clients").and_then(Value::as_u64).is_some_and(|clients| clients >= CROWD);
+    crowd || step.get("for").is_some() || asks.iter().any(is_heavy)
+}
+
 /// One server behind the edge: paths (`/a`, `*`) and a few options in one map.
 #[derive(Debug, Clone, Default)]
 pub struct OriginSetup {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub use file::Scenario;
 pub use table::Case;
 
+use crate::turn;
+
 /// Where the scenario files are.
 #[must_use]
 pub fn folder() -> PathBuf {
@@ -40,10 +42,21 @@ pub fn run(name: &str) {
     let cases = read(name).unwrap_or_else(|error| panic!("{error}"));
     match cases.as_slice() {
         [Case { row: None, scenario, .. }] => {
-            if let Err(why) = run::Stage::open(name, scenario).play(scenario) {
+            if let Err(why) = play(name, scenario) {
                 panic!("{why}");
             }
         }
         rows => table::play(name, rows),
+    }
+}
+
+/// Plays one, beside others or alone.
+fn play(name: &str, scenario: &Scenario) -> Result<(), String> {
+    if scenario.is_heavy() {
+        let _alone = turn::alone();
+        run::Stage::open(name, scenario).play(scenario)
+    } else {
+        let _beside = turn::beside();
+        run::Stage::open(name, scenario).play(scenario)
     }
 }

@@ -8,7 +8,6 @@ use serde_yaml::{Mapping, Value};
 
 use super::Scenario;
 use super::fill::{Named, fill, plain, uses};
-use super::run::Stage;
 
 /// Rows played at the same time where the table does not say: an edge that starts mostly waits.
 const AT_ONCE: usize = 4;
@@ -89,7 +88,7 @@ pub(super) fn play(name: &str, cases: &[Case]) {
         for _ in 0..at_once.min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let played = std::panic::catch_unwind(|| Stage::open(name, &case.scenario).play(&case.scenario));
+                    let played = std::panic::catch_unwind(|| super::play(name, &case.scenario));
                     let why = match played {
                         Ok(Ok(())) => continue,
                         Ok(Err(why)) => why,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use leeward_tests::client::{Request, Target};
 use leeward_tests::edge::Edge;
 use leeward_tests::origin::{Answer, Origin, Pause, Script, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE};
 
 use crate::stage;
@@ -56,6 +57,7 @@ fn one_request_serves_all(edge: &Edge, origin: &Origin, target: &Target) {
 
 #[test]
 fn a_hundred_clients_of_a_cold_object_cost_one_origin_request_and_do_not_wait_for_the_slowest() {
+    let _alone = turn::alone();
     let origin = Origin::start(slow_object());
     let edge = stage::edge(&origin, "cache: { store_on_hit: 1 }");
     one_request_serves_all(&edge, &origin, &edge.http());
@@ -63,6 +65,7 @@ fn a_hundred_clients_of_a_cold_object_cost_one_origin_request_and_do_not_wait_fo
 
 #[test]
 fn the_same_through_tls() {
+    let _alone = turn::alone();
     let origin = stage::tls_origin(slow_object());
     let edge = Edge::start(&stage::tls_setup(&origin, "cache: { store_on_hit: 1 }"));
     one_request_serves_all(&edge, &origin, &edge.https("www.example.com"));
@@ -70,6 +73,7 @@ fn the_same_through_tls() {
 
 #[test]
 fn clients_waiting_for_an_object_that_is_not_storable_each_get_their_own() {
+    let _alone = turn::alone();
     let answer = Answer { gate: Some("go".into()), echo: true, ..Answer::default() }.with("Cache-Control", "private");
     let origin = Origin::start(Script::always(answer));
     let edge = stage::edge(&origin, "cache: { store_on_hit: 1 }");
@@ -98,6 +102,7 @@ fn clients_waiting_for_an_object_that_is_not_storable_each_get_their_own() {
 
 #[test]
 fn a_fill_whose_first_client_leaves_still_serves_the_others() {
+    let _alone = turn::alone();
     let origin = Origin::start(slow_object());
     let edge = stage::edge(&origin, "cache: { store_on_hit: 1 }");
     let target = edge.http();

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use leeward_tests::client::Request;
 use leeward_tests::origin::{Answer, Origin, Script, Shape, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE};
 
 use crate::stage;
 
 #[test]
 fn requests_sent_at_once_are_answered_in_order() {
+    let _beside = turn::beside();
     let origin =
         Origin::start(Script::always(Answer { echo: true, ..Answer::default() }.with("Cache-Control", "no-store")));
     let edge = stage::edge(&origin, "");
@@ -25,6 +27,7 @@ fn requests_sent_at_once_are_answered_in_order() {
 
 #[test]
 fn a_chunked_request_body_reaches_the_origin_whole_and_the_connection_goes_on() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("thanks")));
     let edge = stage::edge(&origin, "");
     let mut connection = edge.http().connect().unwrap();
@@ -48,6 +51,7 @@ fn a_chunked_request_body_reaches_the_origin_whole_and_the_connection_goes_on() 
 
 #[test]
 fn a_large_request_body_is_passed_on_whole() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("thanks")));
     let edge = stage::edge(&origin, "");
     let mut request = Request::new("PUT", "www.example.com", "/large");
@@ -58,6 +62,7 @@ fn a_large_request_body_is_passed_on_whole() {
 
 #[test]
 fn the_body_of_a_refused_request_is_not_taken_for_the_next_one() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x")));
     let edge = stage::edge(&origin, "");
     let mut connection = edge.http().connect().unwrap();
@@ -72,6 +77,7 @@ fn the_body_of_a_refused_request_is_not_taken_for_the_next_one() {
 
 #[test]
 fn clients_that_leave_in_the_middle_cost_nothing_that_stays() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(
         Answer { framing: Shape::Chunked, ..Answer::sized(3_000_000) }.with("Cache-Control", "no-store"),
     ));

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use leeward_tests::client::{Request, Response, Target};
 use leeward_tests::edge::{Process, binary};
+use leeward_tests::turn;
 use leeward_tests::wait::PATIENCE;
 use rustix::process::Signal;
 
@@ -110,11 +111,13 @@ fn play(curl: bool) {
 
 #[test]
 fn the_commands_that_the_demo_prints_do_what_it_says() {
+    let _beside = turn::beside();
     let curl = Command::new("curl").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     play(curl.is_ok_and(|status| status.success()));
 }
 
 #[test]
 fn the_demo_shows_the_same_to_another_client() {
+    let _beside = turn::beside();
     play(false);
 }

@@ -3,6 +3,7 @@
 use leeward_tests::client::h2::{Connection, Request};
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Ending, Origin, Script, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::Span;
 
 use crate::stage;
@@ -22,6 +23,7 @@ fn request(n: usize) -> Request {
 
 #[test]
 fn every_stream_of_a_connection_finds_its_own_way_to_the_backup() {
+    let _alone = turn::alone();
     let some_time = || Some(Span(std::time::Duration::from_millis(50)));
     let failures = [
         Answer { status: 503, wait: some_time(), ..Answer::sized(3000) },

@@ -6,6 +6,7 @@ use std::time::Duration;
 use leeward_tests::client::{Request, Response};
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Origin, Script};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
@@ -66,6 +67,7 @@ fn raise_open_files() {
 
 #[test]
 fn a_thousand_requests_in_flight_survive_reloads_of_good_and_bad_files() {
+    let _alone = turn::alone();
     raise_open_files();
     let held = Answer { echo: true, gate: Some("go".into()), ..Answer::default() }.with("Cache-Control", "no-store");
     let quick = Answer { echo: true, ..Answer::default() }.with("Cache-Control", "no-store");

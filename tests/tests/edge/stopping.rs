@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use leeward_tests::client::Request;
 use leeward_tests::edge::Edge;
 use leeward_tests::origin::{Answer, Ending, Origin, Pause, Script, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE};
 use leeward_tests::wire::Lost;
 use rustix::process::Signal;
@@ -16,6 +17,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_request_in_flight_is_finished_and_an_idle_connection_closed_at_once() {
+    let _beside = turn::beside();
     let pause = Pause { after: 100_000, wait: None, gate: Some("rest".into()) };
     let script =
         Script::always(Answer::ok("quick")).on("/slow", [Answer { pause: Some(pause), ..Answer::sized(200_000) }]);
@@ -44,6 +46,7 @@ fn a_request_in_flight_is_finished_and_an_idle_connection_closed_at_once() {
 
 #[test]
 fn a_request_that_does_not_end_is_given_the_grace_period_and_no_more() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer { raw: Some(vec![]), then: Ending::Hang, ..Answer::default() }));
     let setup = stage::setup(&origin, "");
     let setup =
@@ -61,6 +64,7 @@ fn a_request_that_does_not_end_is_given_the_grace_period_and_no_more() {
 
 #[test]
 fn with_nothing_to_do_it_stops_quickly() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x")));
     let mut edge = stage::edge(&origin, "");
     let started = Instant::now();
@@ -72,6 +76,7 @@ fn with_nothing_to_do_it_stops_quickly() {
 
 #[test]
 fn every_answer_given_before_the_end_is_in_the_log() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x")));
     let mut edge = stage::edge(&origin, "log: { access: stdout }");
     let mut connection = edge.http().connect().unwrap();
@@ -85,6 +90,7 @@ fn every_answer_given_before_the_end_is_in_the_log() {
 
 #[test]
 fn an_http2_client_is_told_to_go_and_its_stream_finished() {
+    let _beside = turn::beside();
     let script =
         Script::always(Answer { wait: Some(wait::Span(Duration::from_millis(800))), ..Answer::sized(100_000) });
     let origin = stage::tls_origin(script);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use leeward_tests::client::Request;
 use leeward_tests::edge::Edge;
 use leeward_tests::origin::{Answer, Origin, Pause, Script, Shape, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::PATIENCE;
 
 use crate::stage;
@@ -34,6 +35,7 @@ fn first_part_arrives_before_the_rest(edge: &Edge, origin: &Origin, path: &str, 
 
 #[test]
 fn the_first_bytes_reach_the_client_while_the_origin_still_sends() {
+    let _beside = turn::beside();
     let cases = [
         ("/length", Shape::Length, "no-store"),
         ("/chunked", Shape::Chunked, "no-store"),

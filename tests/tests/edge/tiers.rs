@@ -3,6 +3,7 @@
 use leeward_tests::client::{Request, Response};
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Origin, Script};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE, Span};
 use serde_json::Value;
 
@@ -64,6 +65,7 @@ fn tier(edge: &Edge) -> Value {
 
 #[test]
 fn a_cold_object_asked_at_three_edges_is_one_origin_request_and_ages_on_the_way() {
+    let _beside = turn::beside();
     let stored = Answer::ok("x").with("Cache-Control", "max-age=60").with("Age", "20");
     let origin = Origin::start(Script::always(stored));
     let shields = [shield(&origin), shield(&origin)];
@@ -96,6 +98,7 @@ fn a_cold_object_asked_at_three_edges_is_one_origin_request_and_ages_on_the_way(
 
 #[test]
 fn a_shield_that_is_gone_is_replaced_by_the_other_and_both_by_the_origin() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
     let (one, other) = (shield(&origin), shield(&origin));
     let edge = Edge::start(&behind(&[&one, &other], &origin));
@@ -130,6 +133,7 @@ const RULES: &str = r#", path: /site, rules: [
 
 #[test]
 fn a_shield_sees_the_clients_request_and_what_rules_change_is_changed_once() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
     let shield = Edge::start(&leeward(&origin, "", RULES, KNOWN));
     let nodes = format!(", shield: {{ pops: {{ all: [\"{}\"] }} }}", node(&shield));
@@ -164,6 +168,7 @@ fn a_shield_sees_the_clients_request_and_what_rules_change_is_changed_once() {
 
 #[test]
 fn nobody_is_another_tier_by_saying_so() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "private")));
     let rules = r#", rules: [{ matches: [{ name: url-wildcard, value: "/*" }], behaviors: [{ name: ip-whitelist, value: "192.0.2.0/24" }] }]"#;
     let of_tier = |path: &str| {
@@ -191,6 +196,7 @@ fn nobody_is_another_tier_by_saying_so() {
 
 #[test]
 fn a_proxy_is_no_tier_for_the_address_that_it_has() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "private")));
     let rules = r#", rules: [{ matches: [{ name: url-wildcard, value: "/*" }], behaviors: [{ name: ip-whitelist, value: "192.0.2.0/24" }] }]"#;
     let mut setup = leeward(&origin, "", rules, KNOWN);
@@ -206,6 +212,7 @@ fn a_proxy_is_no_tier_for_the_address_that_it_has() {
 
 #[test]
 fn two_that_point_at_each_other_answer_508_and_ask_no_further() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x")));
     let points_at = |other: &Edge, addresses: &str| behind_config(&[other], &origin, addresses);
     for (addresses, status, asked) in [("", 508, 0), (KNOWN, 200, 1)] {
@@ -245,6 +252,7 @@ fn fill(edge: &Edge, setup: &Setup) -> String {
 
 #[test]
 fn what_a_shield_cannot_get_is_the_edges_to_answer() {
+    let _beside = turn::beside();
     let mut origin = Origin::start(Script::default().on(
         "*",
         [
@@ -272,6 +280,7 @@ fn what_a_shield_cannot_get_is_the_edges_to_answer() {
 
 #[test]
 fn a_stored_copy_stands_in_for_an_origin_that_the_shield_cannot_reach_and_not_for_the_origins_own_error() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("direct")));
     let stored = || Answer::ok("stored").with("Cache-Control", "max-age=0").with("ETag", "\"1\"");
     let error = || Answer { status: 503, ..Answer::default() };
@@ -288,6 +297,7 @@ fn a_stored_copy_stands_in_for_an_origin_that_the_shield_cannot_reach_and_not_fo
 
 #[test]
 fn clients_that_wait_for_one_object_share_what_the_shield_says_of_the_origin() {
+    let _beside = turn::beside();
     const CLIENTS: usize = 30;
     let origin = Origin::start(Script::always(Answer::ok("direct")));
     let cannot = Answer { status: 504, gate: Some("go".into()), ..Answer::default() };
@@ -339,6 +349,7 @@ fn measured(edge: &Edge) -> Value {
 
 #[test]
 fn the_fastest_gateways_are_asked_in_order_then_the_origin() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("direct")));
     let mut gateways = [gateway(700), gateway(0), gateway(350), gateway(1050)];
     let addresses = gateways.each_ref().map(|gateway| gateway.address().to_string());
@@ -369,6 +380,7 @@ fn the_fastest_gateways_are_asked_in_order_then_the_origin() {
 
 #[test]
 fn a_gateway_proves_itself_with_every_server_of_the_origin() {
+    let _beside = turn::beside();
     let object = || Script::always(Answer::ok("x")).on("/probe.png", [Answer::sized(5000)]);
     let (origin, second) = (Origin::start(object()), Origin::start(object()));
     let with_second = |mut setup: Setup| {
@@ -422,6 +434,7 @@ fn what_only_a_tier_may_say_reaches_nobody_from_a_client_whose_content_comes_fro
 
 #[test]
 fn where_no_region_is_told_the_nearest_pop_is_asked() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
     let mut gone = Origin::start(Script::default());
     gone.stop();
@@ -437,6 +450,7 @@ fn where_no_region_is_told_the_nearest_pop_is_asked() {
 
 #[test]
 fn a_post_goes_past_a_shield_that_refuses_and_never_twice_after_it_was_sent() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("taken")));
     let silent = Answer { raw: Some(Vec::new()), then: leeward_tests::origin::Ending::Close, ..Answer::default() };
     let mut parent = Origin::start(Script::always(silent));
@@ -457,6 +471,7 @@ fn a_post_goes_past_a_shield_that_refuses_and_never_twice_after_it_was_sent() {
 
 #[test]
 fn a_shield_proves_its_own_name_and_serves_clients_by_the_scheme_that_they_use() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("x").with("Cache-Control", "max-age=60")));
     let listen_tls =
         r#"listen: [{ address: "${listen.tls}", tls: { certificates: [{ chain: tls/own.pem, key: tls/own.key }] } }]"#;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use leeward_tests::client::Request;
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Origin, Pause, Script, Shape, pattern};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE, Span};
 
 /// More than all buffers between an origin and a client that does not read hold together.
@@ -25,6 +26,7 @@ sites: [{{ host: www.example.com, origin: main }}]
 
 #[test]
 fn an_origin_is_not_given_up_because_its_client_is_slow() {
+    let _beside = turn::beside();
     let sized = |framing, caching| Answer { framing, ..Answer::sized(OBJECT) }.with("Cache-Control", caching);
     let cases = [
         ("/length", Shape::Length, "no-store"),
@@ -61,6 +63,7 @@ fn read_slowly(edge: &Edge, path: &str) {
 /// Attempts follow each other on kept connections while others on the same origin run into their time.
 #[test]
 fn only_the_attempt_that_is_late_is_ended() {
+    let _beside = turn::beside();
     let pause = |millis| Some(Pause { after: 2, wait: Some(Span(Duration::from_millis(millis))), gate: None });
     let script = Script::default()
         .on("/quick", [Answer::ok("quick").with("Cache-Control", "no-store")])
@@ -90,6 +93,7 @@ fn only_the_attempt_that_is_late_is_ended() {
 /// Nor is another way taken for it; and what the origin then answers is delivered when no time is left for another way.
 #[test]
 fn an_origin_is_not_given_up_because_its_client_pauses_within_the_request() {
+    let _beside = turn::beside();
     let script =
         Script::default().on("/good", [Answer::ok("main")]).on("/bad", [Answer { status: 503, ..Answer::ok("main") }]);
     let origin = Origin::start(script);

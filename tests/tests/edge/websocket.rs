@@ -9,6 +9,7 @@ use leeward_tests::certificates::Leaf;
 use leeward_tests::client::Request;
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Ending, Origin, Raw, Script};
+use leeward_tests::turn;
 use leeward_tests::wait::{self, PATIENCE};
 use rustix::process::Signal;
 use rustls::pki_types::ServerName;
@@ -152,6 +153,7 @@ fn close<S: Read + Write>(mut socket: WebSocket<S>) {
 
 #[test]
 fn ten_thousand_messages_come_back_also_across_reloads() {
+    let _beside = turn::beside();
     let edge = edge(&[echo_server(None)], true);
     let mut socket = open(&edge).unwrap();
     exchange(&mut socket, MESSAGES, |index| {
@@ -174,6 +176,7 @@ fn ten_thousand_messages_come_back_also_across_reloads() {
 
 #[test]
 fn a_websocket_over_tls_on_both_sides() {
+    let _beside = turn::beside();
     let server = echo_server(Some(Leaf::new(&["origin.example.net".to_owned()]).server()));
     let config = r#"
 server:
@@ -198,6 +201,7 @@ sites: [{ host: www.example.com, origin: main }]
 
 #[test]
 fn a_silent_websocket_outlives_every_time_that_bounds_http() {
+    let _beside = turn::beside();
     let edge = edge(&[echo_server(None)], true);
     let mut socket = open(&edge).unwrap();
     for turn in 0..2 {
@@ -211,6 +215,7 @@ fn a_silent_websocket_outlives_every_time_that_bounds_http() {
 /// A quick 101 must not be taken for the end of a request whose end the framework did not see yet.
 #[test]
 fn every_websocket_stays_open_however_quickly_the_origin_switched() {
+    let _beside = turn::beside();
     let edge = edge(&[echo_server(None)], true);
     std::thread::scope(|scope| {
         for client in 0..24 {
@@ -230,6 +235,7 @@ fn every_websocket_stays_open_however_quickly_the_origin_switched() {
 
 #[test]
 fn an_origin_may_decline() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer { status: 403, ..Answer::ok("not here") }));
     let edge = edge(&[origin.address()], true);
     assert_eq!(declined(&edge), (403, "not here".to_owned()));
@@ -240,6 +246,7 @@ fn an_origin_may_decline() {
 
 #[test]
 fn where_websockets_are_not_allowed_the_request_is_an_ordinary_one() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer::ok("plain")));
     let edge = edge(&[origin.address()], false);
     assert_eq!(declined(&edge), (200, "plain".to_owned()));
@@ -250,6 +257,7 @@ fn where_websockets_are_not_allowed_the_request_is_an_ordinary_one() {
 
 #[test]
 fn no_other_protocol_is_passed_on() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer { echo: true, ..Answer::default() }));
     let edge = edge(&[origin.address()], true);
     for (method, upgrade) in [("GET", "h2c"), ("GET", "websocket, h2c"), ("GET", "TLS/1.0"), ("POST", "websocket")] {
@@ -264,6 +272,7 @@ fn no_other_protocol_is_passed_on() {
 
 #[test]
 fn an_origin_that_switches_unasked_is_not_followed() {
+    let _beside = turn::beside();
     let switch = |to: &str| {
         Raw::Send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\nx"))
     };
@@ -276,6 +285,7 @@ fn an_origin_that_switches_unasked_is_not_followed() {
 
 #[test]
 fn the_handshake_goes_on_to_the_next_server() {
+    let _beside = turn::beside();
     let mut down = Origin::start(Script::default());
     down.stop();
     let edge = edge(&[down.address(), echo_server(None)], true);
@@ -286,6 +296,7 @@ fn the_handshake_goes_on_to_the_next_server() {
 
 #[test]
 fn the_handshake_has_the_time_of_a_response_head() {
+    let _beside = turn::beside();
     let origin = Origin::start(Script::always(Answer { raw: Some(vec![]), then: Ending::Hang, ..Answer::default() }));
     let edge = edge(&[origin.address()], true);
     let started = Instant::now();
@@ -297,6 +308,7 @@ fn the_handshake_has_the_time_of_a_response_head() {
 /// CVE-2026-2833: bytes behind a handshake that reach the origin before it switched are a request that nobody checked.
 #[test]
 fn what_a_client_sends_too_early_is_a_request_like_any_other() {
+    let _beside = turn::beside();
     let origin = Origin::start(
         Script::default()
             .on("/chat", [Answer { gate: Some("answer".into()), ..Answer::ok("declined") }])
@@ -318,6 +330,7 @@ fn what_a_client_sends_too_early_is_a_request_like_any_other() {
 
 #[test]
 fn early_messages_are_kept_until_the_origin_switched() {
+    let _beside = turn::beside();
     let edge = edge(&[echo_server(None)], true);
     let mut client = dial(edge.http().address);
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -339,6 +352,7 @@ fn early_messages_are_kept_until_the_origin_switched() {
 
 #[test]
 fn an_open_websocket_ends_with_the_grace_period() {
+    let _beside = turn::beside();
     let mut edge = edge(&[echo_server(None)], true);
     let mut socket = open(&edge).unwrap();
     exchange(&mut socket, 50, |_| {});
@@ -354,6 +368,7 @@ fn an_open_websocket_ends_with_the_grace_period() {
 
 #[test]
 fn a_client_that_resets_is_the_reason_in_the_log() {
+    let _beside = turn::beside();
     let edge = edge(&[echo_server(None)], true);
     let socket = open(&edge).unwrap();
     SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
