@@ -159,7 +159,6 @@ impl Resolver {
             count += 1;
             *slot = find(&before, host, families).cloned().or_else(|| self.start(&mut background, host, families));
         }
-        drop(background);
         // Names that are new ask by themselves.
         for followed in names.values().flatten().flatten() {
             let asked_before = find(&before, &followed.name.host, followed.name.families).is_some();
@@ -168,6 +167,8 @@ impl Resolver {
             }
         }
         self.names.store(Arc::new(names));
+        // Held up to here: a name that a request announces meanwhile must not be lost.
+        drop(background);
     }
 
     /// Begins with a name.
