@@ -26,6 +26,9 @@ const KEYS: &[(&str, When)] = &[
     ("server.listen.*.tls.http3", True),
     ("geo.database", Given),
     ("cache.disk", Given),
+    ("cache.slice_from", Given),
+    ("cache.slice_size", Given),
+    ("cache.variants", Given),
     ("cache.store_on_hit", Above(2)),
     ("cache.first_hit_types", NotEmpty),
     ("cache.heuristic", Word(&["on"])),
@@ -35,6 +38,7 @@ const KEYS: &[(&str, When)] = &[
     ("token_auth", Given),
     ("rate_limits", NotEmpty),
     ("waf.mode", Word(&["detect", "block"])),
+    ("debug", NotEmpty),
 ];
 
 /// Matches of the policy language.

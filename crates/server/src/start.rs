@@ -88,6 +88,8 @@ pub fn run(
     let (log, names, known_health) = (Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
     let hooks = life::Hooks {
         cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
+        // there is no tier that could grow before `cache.disk` is supported
+        cache_disk: Box::new(|_| {}),
         published: Box::new(move |snapshot| {
             cache.store.set_max_object(snapshot.cache.max_object);
             log.retarget(target(&snapshot.log.access));

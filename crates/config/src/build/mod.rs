@@ -43,6 +43,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let cache = cache::cache(report, &root.key("cache"), &main.cache);
     let addresses = server::addresses(report, &root.key("addresses"), &main.addresses, &server.trusted_proxies);
     let dns = server::dns(report, &root.key("dns"), &main.dns);
+    let debug = server::debug(report, &root.key("debug"), &main.debug);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
     let mut origins = origins::origins(report, gathered, &hosts, &server);
     let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache);
@@ -66,6 +67,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
         sites,
         addresses,
         dns,
+        debug,
     })
 }
 

@@ -1,4 +1,4 @@
-//! `server`, `admin`, `log`, `addresses`, `dns`.
+//! `server`, `admin`, `debug`, `log`, `addresses`, `dns`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::tls;
-use crate::ready::{AccessLog, AccessLogTo, Addresses, Admin, Dns, Limits, Listener, Server};
+use crate::ready::{AccessLog, AccessLogTo, Addresses, Admin, Dns, Limits, Listener, Secret, Server};
 use crate::report::{At, Report};
 use crate::secret;
 use crate::written::{self, Size, Span};
@@ -27,6 +27,8 @@ const MAX_NETWORKS: usize = 10_000;
 const MAX_DNS_SERVERS: usize = 8;
 /// Where they listen (RFC 1035).
 const DNS_PORT: u16 = 53;
+/// Characters of a debug secret that cannot be found by trying.
+const MIN_DEBUG_SECRET: usize = 16;
 /// The smallest that still lets ordinary requests through.
 const MIN_HEAD: Size = Size(256);
 
@@ -241,6 +243,22 @@ pub(super) fn admin(report: &Report, at: &At, written: &written::Admin, server: 
         report.error(&at.key("address"), format!("the admin address `{address}` is that of a listener"));
     }
     Some(Admin { address, token })
+}
+
+/// `debug`: the secret itself.
+pub(super) fn debug(report: &Report, at: &At, written: &written::Debug) -> Option<Secret> {
+    let at = at.key("secret");
+    let secret = written.secret.as_ref().and_then(|secret| secret::read(report, &at, secret))?;
+    if !secret.expose().iter().all(u8::is_ascii_graphic) {
+        report
+            .error(&at, "this secret has characters that no client can send")
+            .hint("visible ASCII characters without spaces");
+    } else if secret.expose().len() < MIN_DEBUG_SECRET {
+        report
+            .warning(&at, "this secret can be found by trying")
+            .hint(format!("{MIN_DEBUG_SECRET} characters or more, such as the output of `openssl rand -hex 16`"));
+    }
+    Some(secret)
 }
 
 pub(super) fn log(report: &Report, at: &At, written: &written::Log) -> AccessLog {

@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub addresses: Addresses,
     /// Who answers for names of origin servers.
     pub dns: Dns,
+    /// What `X-Leeward-Debug` must say to be told how an answer came about; absent: nobody is told.
+    pub debug: Option<Secret>,
 }
 
 impl Snapshot {
@@ -259,10 +261,18 @@ pub enum AccessLogTo {
 pub struct Cache {
     /// Bytes of the memory tier.
     pub memory: u64,
-    /// Requests before an object is stored: 1 or 2.
-    pub store_on_hit: u32,
+    /// The disk tier, if there is one.
+    pub disk: Option<Disk>,
+    /// Requests before an object is stored: 1 to 15.
+    pub store_on_hit: u8,
+    /// Media types that are stored on the first request anyway: `text/html`, in lower case.
+    pub first_hit_types: Vec<String>,
     /// Lifetime where the origin says nothing; zero: not stored.
     pub default_max_age: Duration,
+    /// Whether a lifetime is guessed from `Last-Modified` (RFC 9111 4.2.2).
+    pub heuristic: bool,
+    /// Whether `Cache-Control` of a client's request counts (RFC 9111 5.2.1).
+    pub request_directives: bool,
     /// What becomes of answers with `Set-Cookie` and explicit freshness.
     pub set_cookie: SetCookie,
     /// Query mode of sites without a policy.
@@ -276,6 +286,21 @@ pub struct Cache {
     pub failover_order: Vec<Way>,
     /// Largest object stored, in bytes.
     pub max_object: u64,
+    /// Bytes above which an object is fetched in slices when a range of it is asked for; `None`: never.
+    pub slice_from: Option<u64>,
+    /// Bytes of one slice, 64 KiB to 64 MiB.
+    pub slice_size: u64,
+    /// Stored variants of one object, 1 to 1024.
+    pub variants: usize,
+}
+
+/// `cache.disk`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its directory; nobody else writes there.
+    pub path: PathBuf,
+    /// Bytes it may hold.
+    pub size: u64,
 }
 
 /// `cache.set_cookie`

@@ -15,9 +15,9 @@ pub struct Cache {
     /// The disk tier; absent: memory only.
     pub disk: Option<Disk>,
     /// Requests for an object before it is stored: 1 stores the first.
-    #[schemars(range(min = 1, max = 2))]
+    #[schemars(range(min = 1, max = 15))]
     pub store_on_hit: u32,
-    /// Media types that are stored on the first request anyway.
+    /// Media types that are stored on the first request anyway: `text/html`, without parameters.
     pub first_hit_types: Vec<String>,
     /// Lifetime of a 200 to GET for which the origin gives no freshness (no Set-Cookie, request without Authorization); `0s`: not stored.
     pub default_max_age: Span,
@@ -38,6 +38,13 @@ pub struct Cache {
     pub failover_order: Vec<FailoverStep>,
     /// Largest object stored.
     pub max_object: Size,
+    /// Objects larger than this are fetched in slices when a range of them is asked for; `0B`: never.
+    pub slice_from: Size,
+    /// Size of one slice, 64KiB to 64MiB.
+    pub slice_size: Size,
+    /// Stored variants of one object (Vary); a new one pushes out the one unused for longest.
+    #[schemars(range(min = 1, max = 1024))]
+    pub variants: u32,
 }
 
 impl Default for Cache {
@@ -61,6 +68,9 @@ impl Default for Cache {
                 FailoverStep::Stale,
             ],
             max_object: Size::gib(5),
+            slice_from: Size::mib(64),
+            slice_size: Size::mib(4),
+            variants: 32,
         }
     }
 }

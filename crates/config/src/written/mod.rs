@@ -22,7 +22,7 @@ pub use secret::Secret;
 pub use security::{
     Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory, Waf, WafMode,
 };
-pub use server::{Admin, Certificate, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
+pub use server::{Admin, Certificate, Debug, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use shield::{Pop, Pops, Shield};
 pub use sites::{Site, SiteWaf};
 pub use units::{MAX_SPAN, Size, Span};
@@ -64,6 +64,8 @@ pub struct Configuration {
     pub rate_limits: Vec<serde_json::Value>,
     /// The web application firewall.
     pub waf: Waf,
+    /// Answers that say how they came about, for who knows the secret.
+    pub debug: Debug,
     /// More files with `origins`, `sites`, `country_filters` and `rate_limits`; `*` stands for any part of a file name.
     pub include: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Default for Configuration {
             addresses: Addresses::default(),
             rate_limits: Vec::new(),
             waf: Waf::default(),
+            debug: Debug::default(),
             include: Vec::new(),
         }
     }

@@ -152,6 +152,14 @@ impl Default for Admin {
     }
 }
 
+/// Answers that say how they came about: cache state, key and lifetime, and who answered.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Debug {
+    /// What a request must carry in `X-Leeward-Debug` to be told; absent: nobody is.
+    pub secret: Option<Secret>,
+}
+
 /// The access log: one JSON line a request.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

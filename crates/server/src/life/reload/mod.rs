@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use leeward_config::ready::Disk;
 use leeward_config::{Diagnostic, Loaded, Severity, Snapshot};
 use leeward_telemetry::Metrics;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Report {
 pub struct Hooks {
     /// A larger memory tier, in bytes. (A smaller one waits for a restart.)
     pub cache_memory: Box<dyn Fn(u64) + Send + Sync>,
+    /// A larger disk tier, in bytes. (Everything else about it waits for a restart.)
+    pub cache_disk: Box<dyn Fn(u64) + Send + Sync>,
     /// The configuration that runs from now on.
     pub published: Box<dyn Fn(&Snapshot) + Send + Sync>,
 }
@@ -57,6 +60,7 @@ struct StartedWith {
     grace_period: Duration,
     admin: SocketAddr,
     cache_memory: u64,
+    cache_disk: Option<Disk>,
 }
 
 /// A listener without its certificates, which can change.
@@ -82,6 +86,7 @@ impl StartedWith {
             grace_period: server.grace_period,
             admin: snapshot.admin.address,
             cache_memory: snapshot.cache.memory,
+            cache_disk: snapshot.cache.disk.clone(),
         }
     }
 
@@ -93,8 +98,15 @@ impl StartedWith {
             ("server.grace_period", self.grace_period != new.grace_period),
             ("admin.address", self.admin != new.admin),
             ("cache.memory", self.cache_memory > new.cache_memory),
+            ("cache.disk", self.cache_disk != new.cache_disk && self.larger_disk(new).is_none()),
         ];
         keys.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
+
+    /// The new size of a disk tier that only grew.
+    fn larger_disk(&self, new: &Self) -> Option<u64> {
+        let (old, new) = (self.cache_disk.as_ref()?, new.cache_disk.as_ref()?);
+        (old.path == new.path && old.size < new.size).then_some(new.size)
     }
 }
 
@@ -163,6 +175,10 @@ impl Reloader {
                 if new.cache_memory > started_with.cache_memory {
                     started_with.cache_memory = new.cache_memory;
                     (self.hooks.cache_memory)(new.cache_memory);
+                }
+                if let Some(size) = started_with.larger_disk(&new) {
+                    started_with.cache_disk = new.cache_disk;
+                    (self.hooks.cache_disk)(size);
                 }
                 prepared.swap();
                 let snapshot = Arc::new(snapshot);

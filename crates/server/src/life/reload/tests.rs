@@ -40,6 +40,7 @@ fn start(configuration: &str) -> Running {
             let memory = Arc::clone(&memory);
             move |bytes| memory.store(bytes, Ordering::Relaxed)
         }),
+        cache_disk: Box::new(|_| {}),
         published: Box::new({
             let published = Arc::clone(&published);
             move |snapshot| published.store(snapshot.generation, Ordering::Relaxed)
@@ -167,4 +168,25 @@ fn an_unusable_certificate_refuses_the_whole_reload() {
     assert_ne!(running.reloader.current().load().account, "0007");
     issue(running.directory.path(), "www.two.test");
     assert!(running.reload(tls).ok);
+}
+
+#[test]
+fn the_disk_tier_grows_at_once_and_waits_for_a_restart_with_everything_else() {
+    let disk = |path: &str, size| Some(Disk { path: path.into(), size });
+    let running = start(PLAIN);
+    let snapshot = running.reloader.current().load();
+    let with = |cache_disk| StartedWith { cache_disk, ..StartedWith::of(&snapshot) };
+    for (old, new, grows, waits) in [
+        (None, None, None, false),
+        (disk("/a", 5), disk("/a", 5), None, false),
+        (disk("/a", 5), disk("/a", 6), Some(6), false),
+        (disk("/a", 5), disk("/a", 4), None, true),
+        (disk("/a", 5), disk("/b", 6), None, true),
+        (disk("/a", 5), None, None, true),
+        (None, disk("/a", 5), None, true),
+    ] {
+        let (from, to) = (with(old.clone()), with(new.clone()));
+        let keys = from.waiting(&to);
+        assert_eq!((from.larger_disk(&to), keys.contains(&"cache.disk")), (grows, waits), "{old:?} to {new:?}");
+    }
 }
