@@ -8,6 +8,7 @@ pub mod admission;
 pub mod freshness;
 pub mod key;
 mod lock;
+pub mod purge;
 pub mod range;
 mod store;
 pub mod vary;
