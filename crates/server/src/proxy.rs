@@ -254,7 +254,7 @@ impl ProxyHttp for Leeward {
         response: &mut ResponseHeader,
         _ctx: &mut Context,
     ) -> RangeType {
-        leeward_cache::range::filter(session.req_header(), response)
+        deliver::part(session, response)
     }
 
     async fn response_filter(

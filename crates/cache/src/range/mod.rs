@@ -17,16 +17,26 @@ mod tests;
 /// Ranges of one request that are answered; more are answered with the whole body.
 pub const MOST_RANGES: usize = 5;
 
+/// In which order the parts of a body can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they come by: the body passes once.
+    Ascending,
+    /// As they were asked for: the body is stored, or arrives where it is stored.
+    Any,
+}
+
 /// Age of a modification, at the time of the answer, from which `Last-Modified` is a strong validator (RFC 9110 section 8.8.2.2).
 const STRONG_AFTER: Duration = Duration::from_secs(1);
 
 /// Applies a request's `Range` to a 200: rewrites the header to 206 or 416 and answers which bytes to send.
 ///
 /// Stands in for the framework's filter: a `Range` in anything but a GET does not count, a suffix of zero bytes and any offset in
-/// an empty body are unsatisfiable, `If-Range` compares strongly, and a set that is malformed, out of order or larger than
-/// [`MOST_RANGES`] gives the whole body.
+/// an empty body are unsatisfiable, `If-Range` compares strongly, and a set that is malformed, overlaps, is larger than
+/// [`MOST_RANGES`] or in another order than the body can be had gives the whole body. Parts come in the order asked for (RFC 9110
+/// section 15.3.7.2); none is sent twice, so an answer is never longer than the body and the heads of its parts.
 #[must_use]
-pub fn filter(request: &RequestHeader, response: &mut ResponseHeader) -> RangeType {
+pub fn filter(request: &RequestHeader, response: &mut ResponseHeader, order: Order) -> RangeType {
     if response.status != StatusCode::OK {
         return RangeType::None;
     }
@@ -35,7 +45,7 @@ pub fn filter(request: &RequestHeader, response: &mut ResponseHeader) -> RangeTy
     else {
         return RangeType::None;
     };
-    let chosen = wanted(request, response).map_or(Chosen::Whole, |set| choose(set, length));
+    let chosen = wanted(request, response).map_or(Chosen::Whole, |set| choose(set, length, order));
     // The header fields written below are made of numbers and constants, so setting them cannot fail.
     match chosen {
         Chosen::Whole => {
@@ -103,11 +113,11 @@ enum Chosen {
     Whole,
     /// The set counts and no byte is in it.
     Nothing,
-    /// These, ascending and apart.
+    /// These, apart from each other.
     Some(Vec<Range<usize>>),
 }
 
-fn choose(set: &str, length: usize) -> Chosen {
+fn choose(set: &str, length: usize, order: Order) -> Chosen {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut specs = 0;
     for spec in set.split(',').map(|spec| spec.trim_matches([' ', '\t'])) {
@@ -123,8 +133,13 @@ fn choose(set: &str, length: usize) -> Chosen {
             Spec::Malformed | Spec::WholeOfNothing => return Chosen::Whole,
             Spec::Unsatisfiable => {}
             Spec::Bytes(range) => {
-                // Each part is cut out of one pass over the body.
-                if ranges.last().is_some_and(|before| range.start < before.end) {
+                let behind = |before: &Range<usize>| before.end <= range.start;
+                let apart = |other: &Range<usize>| behind(other) || range.end <= other.start;
+                let fits = match order {
+                    Order::Ascending => ranges.last().is_none_or(behind),
+                    Order::Any => ranges.iter().all(apart),
+                };
+                if !fits {
                     return Chosen::Whole;
                 }
                 ranges.push(range);

@@ -2,12 +2,13 @@
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Version};
+use leeward_cache::range::{self, Order};
 use leeward_rules::decide::{self, Downstream};
 use leeward_telemetry::CacheState;
 use leeward_telemetry::status_fields::{CacheStatus, NAME};
 use pingora::http::ResponseHeader;
 use pingora_cache::{CachePhase, NoCacheReason};
-use pingora_proxy::Session;
+use pingora_proxy::{RangeType, Session};
 
 use crate::context::Context;
 use crate::{accept, header_edits};
@@ -15,6 +16,18 @@ use crate::{accept, header_edits};
 /// `Via` of every answer: the protocol spoken with the origin and [`NAME`].
 const VIA: HeaderValue = HeaderValue::from_static("1.1 leeward");
 const _: () = assert!(matches!(NAME.as_bytes(), b"leeward"), "`VIA` bears the edge's name");
+
+/// Which bytes of the answer the client gets.
+pub(crate) fn part(session: &mut Session, response: &mut ResponseHeader) -> RangeType {
+    // what is not stored passes once
+    let order = if session.cache.enabled() { Order::Any } else { Order::Ascending };
+    let range = range::filter(session.req_header(), response, order);
+    if range != RangeType::None && matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired) {
+        // the client has its part before the object is there, and an object that breaks off then costs its connection: say so
+        session.set_keepalive(None);
+    }
+    range
+}
 
 /// Finishes a response head: status fields, downstream caching, the rules' edits.
 ///

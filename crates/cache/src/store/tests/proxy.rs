@@ -100,7 +100,7 @@ impl ProxyHttp for Edge {
     }
 
     fn range_header_filter(&self, session: &mut Session, response: &mut ResponseHeader, (): &mut ()) -> RangeType {
-        range::filter(session.req_header(), response)
+        range::filter(session.req_header(), response, range::Order::Any)
     }
 }
 
