@@ -25,7 +25,7 @@ pub struct Parts<'a> {
 
 /// Builds the key of an object. Every part is framed by its length, so no two different [`Parts`] give the same bytes.
 ///
-/// The 128-bit hash is computed here, once, with a key drawn when the process starts: clients cannot aim for collisions,
+/// The 128-bit hash is computed here, once, with a secret key: clients cannot aim for collisions,
 /// and [`crate::Store`] compares the whole key on a hit anyway.
 #[must_use]
 pub fn build(parts: &Parts<'_>) -> CacheKey {
@@ -49,10 +49,19 @@ pub(crate) fn frame(field: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(field);
 }
 
-/// A 128-bit hash that only this process can predict.
+/// The two halves of the key of all hashes.
+static SEED: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// Fixes the key of all hashes, before the first one: objects on disk are found by the hash of their key after a restart too.
+/// Too late, it changes nothing; without it a key is drawn.
+pub fn seed(seed: [u8; 16]) {
+    let seed = u128::from_le_bytes(seed);
+    let _ = SEED.set(((seed >> 64) as u64, seed as u64));
+}
+
+/// A 128-bit hash that only this process, and those that use the same directory, can predict.
 pub(crate) fn keyed_hash(bytes: &[u8]) -> HashBinary {
-    static KEYS: OnceLock<(u64, u64)> = OnceLock::new();
-    let (first, second) = *KEYS.get_or_init(|| {
+    let (first, second) = *SEED.get_or_init(|| {
         let draw = || RandomState::new().build_hasher().finish();
         (draw(), draw())
     });
