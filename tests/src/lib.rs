@@ -11,12 +11,14 @@
     reason = "this whole crate is test code: it stops at the first surprise"
 )]
 
+pub mod bulk;
 pub mod certificates;
 pub mod client;
 pub mod dns;
 pub mod edge;
 pub mod http1;
 pub mod origin;
+pub mod scale;
 pub mod scenario;
 pub mod size;
 pub mod turn;

@@ -3,6 +3,7 @@
 mod metrics;
 mod output;
 mod process;
+mod setup;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,9 @@ use tempfile::TempDir;
 pub use metrics::Metrics;
 pub use output::Output;
 pub use process::Process;
+use setup::write_files;
+pub use setup::{Setup, fill_in};
 
-use crate::certificates::Leaf;
 use crate::client::{Request, Response, Target};
 use crate::wait::{self, PATIENCE};
 use crate::wire::Lost;
@@ -26,47 +28,6 @@ use crate::wire::Lost;
 const PANIC_SHOWN: usize = 30;
 /// How often new ports are tried when somebody else took one.
 const TRIES: usize = 5;
-
-/// What an edge is started with. `${name}` in the configuration and in the files is replaced.
-#[derive(Debug, Clone, Default)]
-pub struct Setup {
-    /// The configuration file. `${listen}`, `${listen.tls}`, `${admin}` and `${dir}` are known, and `names`.
-    pub config: String,
-    /// Further files, relative to the configuration: path and text.
-    pub files: Vec<(String, String)>,
-    /// Certificates for `tls/<name>.pem` and `tls/<name>.key`: file name and host names. The authority is `tls/ca.pem`.
-    pub certificates: Vec<(String, Vec<String>)>,
-    /// What else `${name}` stands for.
-    pub names: Vec<(String, String)>,
-    /// Variables of the environment.
-    pub environment: Vec<(String, String)>,
-}
-
-impl Setup {
-    /// A setup of this configuration only.
-    #[must_use]
-    pub fn new(config: &str) -> Self {
-        Self { config: config.to_owned(), ..Self::default() }
-    }
-    /// The same with a name more.
-    #[must_use]
-    pub fn name(mut self, name: &str, value: &impl ToString) -> Self {
-        self.names.push((name.to_owned(), value.to_string()));
-        self
-    }
-    /// The same with a certificate more.
-    #[must_use]
-    pub fn certificate(mut self, file: &str, hosts: &[&str]) -> Self {
-        self.certificates.push((file.to_owned(), hosts.iter().map(ToString::to_string).collect()));
-        self
-    }
-    /// The same with a file more.
-    #[must_use]
-    pub fn file(mut self, path: &str, text: &str) -> Self {
-        self.files.push((path.to_owned(), text.to_owned()));
-        self
-    }
-}
 
 /// A running edge. Dropping it kills the process, and shows configuration and output when the test is failing; a test
 /// whose edge panicked fails then.
@@ -140,23 +101,86 @@ impl Edge {
         }
         let directory = tempfile::Builder::new().prefix("leeward-test-").tempdir().unwrap();
         let setup = write_files(setup, &ports, directory.path());
-        let mut command = Command::new(binary());
-        command.arg("run").arg("--config").arg(directory.path().join("leeward.yaml"));
-        command.current_dir(directory.path()).envs(setup.environment.iter().map(|(n, v)| (n, v)));
-        let process = Process::start(&mut command);
+        let process = spawn(&setup, directory.path());
         let mut edge = Self { process, setup, ports, directory };
+        edge.until_ready()?;
+        Ok(edge)
+    }
+
+    fn until_ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = edge.process.try_wait() {
-                return Err(format!("exit: {status}\n{}", edge.story()));
+            if let Some(status) = self.process.try_wait() {
+                return Err(format!("exit: {status}\n{}", self.story()));
             }
-            if edge.admin("GET", "/readyz", None).is_ok_and(|answer| answer.status() == 200) {
-                return Ok(edge);
+            if self.admin("GET", "/readyz", None).is_ok_and(|answer| answer.status() == 200) {
+                return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(format!("not ready after {PATIENCE:?}\n{}", edge.story()));
+                return Err(format!("not ready after {PATIENCE:?}\n{}", self.story()));
             }
             wait::pause(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends the process as a crash does: nothing of it runs any more. `start_again` follows.
+    pub fn kill(&mut self) {
+        self.process.kill();
+        self.no_panic();
+    }
+
+    /// Ends the process as an operator does, and asserts that it ends well. `start_again` follows.
+    ///
+    /// # Panics
+    /// When it does not end, or not with 0.
+    pub fn halt(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait(PATIENCE);
+        assert!(status.success(), "the edge ended with {status}\n{}", self.story());
+        self.no_panic();
+    }
+
+    /// Starts a new process on the same directory and ports, and does not wait for it.
+    pub fn begin_again(&mut self) {
+        self.process = spawn(&self.setup, self.directory.path());
+    }
+
+    /// Starts a new process on the same directory and ports, and waits until it is ready; how long that took.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub fn start_again(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.begin_again();
+        self.until_ready().unwrap_or_else(|why| panic!("the edge did not start again.\n{why}"));
+        begun.elapsed()
+    }
+
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.try_wait().is_none()
+    }
+
+    /// Bytes of memory that it holds now, and the most it ever held.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    #[must_use]
+    pub fn resident(&self) -> (u64, u64) {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let of = |name: &str| {
+            let line =
+                text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    fn no_panic(&self) {
+        let said = self.output().err();
+        if let Some(at) = said.iter().position(|line| line.contains("panicked at")) {
+            let shown = said[at..].iter().take(PANIC_SHOWN).map(String::as_str).collect::<Vec<_>>();
+            panic!("the edge panicked:\n{}", shown.join("\n"));
         }
     }
 
@@ -298,50 +322,16 @@ impl Drop for Edge {
             return;
         }
         // Whatever the test was about: an edge that panicked has not passed it.
-        let said = self.output().err();
-        if let Some(at) = said.iter().position(|line| line.contains("panicked at")) {
-            let shown = said[at..].iter().take(PANIC_SHOWN).map(String::as_str).collect::<Vec<_>>();
-            panic!("the edge panicked:\n{}", shown.join("\n"));
-        }
+        self.no_panic();
     }
 }
 
-fn write_files(mut setup: Setup, ports: &Ports, directory: &Path) -> Setup {
-    let known = [
-        ("listen", ports.http.to_string()),
-        ("listen.tls", ports.https.to_string()),
-        ("listen.port", ports.http.port().to_string()),
-        ("admin", ports.admin.to_string()),
-        ("dir", directory.display().to_string()),
-    ];
-    setup.names.extend(known.map(|(name, value)| (name.to_owned(), value)));
-    for (name, hosts) in &setup.certificates {
-        Leaf::new(hosts).write(&directory.join("tls"), name);
-    }
-    for (path, text) in &setup.files {
-        let path = directory.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, fill_in(text, &setup.names)).unwrap();
-    }
-    std::fs::write(directory.join("leeward.yaml"), fill_in(&setup.config, &setup.names)).unwrap();
-    setup
-}
-
-/// Replaces `${name}`.
-///
-/// # Panics
-/// When a name is unknown.
-#[must_use]
-pub fn fill_in(text: &str, names: &[(String, String)]) -> String {
-    let mut text = text.to_owned();
-    for (name, value) in names {
-        text = text.replace(&format!("${{{name}}}"), value);
-    }
-    if let Some(at) = text.find("${") {
-        let rest: String = text[at..].chars().take(40).collect();
-        panic!("nothing is known as {rest:?}; known: {:?}", names.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    }
-    text
+fn spawn(setup: &Setup, directory: &Path) -> Process {
+    let words = setup.under.iter().map(std::ffi::OsString::from).chain([binary().into_os_string()]);
+    let mut words = words.chain(["run".into(), "--config".into(), directory.join("leeward.yaml").into_os_string()]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).current_dir(directory).envs(setup.environment.iter().map(|(n, v)| (n, v)));
+    Process::start(&mut command)
 }
 
 /// The binary under test: `LEEWARD_BIN`, or `leeward` next to this test's own directory.

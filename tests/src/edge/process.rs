@@ -68,6 +68,16 @@ impl Process {
         kill_process(pid, signal).expect("the process is there to be signalled");
     }
 
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        if !self.ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.ended = true;
+            self.output.settle();
+        }
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Panics
@@ -80,11 +90,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.ended {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            self.output.settle();
-        }
+        self.kill();
         if std::thread::panicking() {
             eprintln!("{}", self.story());
         }

@@ -68,6 +68,7 @@ impl Stage {
         stage.names = names.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
         let certificates: Vec<(String, Vec<String>)> = scenario.certificates.clone().into_iter().collect();
         let setup = Setup {
+            under: Vec::new(),
             config: config(&scenario.edge, scenario),
             files: scenario.files.clone().into_iter().collect(),
             certificates,

@@ -5,6 +5,11 @@ use leeward_tests::origin::Origin;
 
 /// A configuration for `www.example.com` on one origin; `extra` are further top-level keys.
 pub(crate) fn setup(origin: &Origin, extra: &str) -> Setup {
+    setup_at(origin.address(), extra)
+}
+
+/// The same for an origin of any kind at an address.
+pub(crate) fn setup_at(origin: std::net::SocketAddr, extra: &str) -> Setup {
     let config = format!(
         r#"
 server: {{ threads: 2, listen: [{{ address: "${{listen}}" }}], grace_period: 5s }}
@@ -14,7 +19,7 @@ sites: [{{ host: www.example.com, origin: main }}]
 {extra}
 "#
     );
-    Setup::new(&config).name("origin", &origin.address())
+    Setup::new(&config).name("origin", &origin)
 }
 
 /// The same with a TLS listener; the origin speaks TLS too, since HTTPS clients are served from HTTPS servers only.
