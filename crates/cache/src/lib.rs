@@ -5,6 +5,7 @@
 //! (which bytes) and [`admission`] (whether an object has been asked for often enough).
 
 pub mod admission;
+pub mod disk;
 pub mod freshness;
 pub mod key;
 mod lock;
