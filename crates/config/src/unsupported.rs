@@ -15,11 +15,9 @@ enum When {
     NotEmpty,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A number above this one.
-    Above(u64),
 }
 
-use When::{Above, Given, NotEmpty, True, Word};
+use When::{Given, NotEmpty, True, Word};
 
 /// Keys of the configuration, `*` for every element of a list.
 const KEYS: &[(&str, When)] = &[
@@ -29,8 +27,6 @@ const KEYS: &[(&str, When)] = &[
     ("cache.slice_from", Given),
     ("cache.slice_size", Given),
     ("cache.variants", Given),
-    ("cache.store_on_hit", Above(2)),
-    ("cache.first_hit_types", NotEmpty),
     ("cache.heuristic", Word(&["on"])),
     ("cache.request_directives", Word(&["honor"])),
     ("sites.*.waf.mode", Word(&["detect", "block"])),
@@ -55,7 +51,6 @@ impl When {
             (NotEmpty, Value::Array(list)) => !list.is_empty(),
             (NotEmpty, Value::Object(map)) => !map.is_empty(),
             (Word(words), Value::String(word)) => words.contains(&word.as_str()),
-            (Above(most), Value::Number(number)) => number.as_u64().is_some_and(|number| number > *most),
             _ => false,
         }
     }
@@ -125,7 +120,6 @@ mod tests {
     use serde_json::Value;
 
     use super::KEYS;
-    use super::When::Above;
 
     /// Every key of the schema below a value, as the table writes it; not into what the table names, nor into policies.
     fn keys(schema: &Value, defs: &Value, path: &str, out: &mut Vec<String>) {
@@ -173,10 +167,10 @@ mod tests {
         };
         for key in all() {
             let entry = KEYS.iter().find(|(pattern, _)| *pattern == key).map(|(_, when)| when);
-            // Sections that say nothing without what is not supported, and keys of which some values are.
+            // Sections that say nothing without what is not supported.
             let section =
                 ["waf", "geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
-            if section || matches!(entry, Some(Above(_))) {
+            if section {
                 continue;
             }
             let unsupported = entry.is_some();

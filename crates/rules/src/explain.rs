@@ -135,6 +135,7 @@ fn decisions(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: Ac
         "fetch": fetch(policy, effective, facts, path.as_str()),
         "failover": failover(policy, effective, facts),
         "store": decide::store(policy, effective).map(caching),
+        "store_on_hit": decide::store_on_hit(policy, effective),
         "deliver": deliver(policy, effective),
     })
 }
@@ -165,6 +166,7 @@ fn lookup(policy: &Policy, effective: &Effective, facts: &Facts<'_>) -> Value {
     };
     json!({
         "caching": lookup.caching.map(caching),
+        "bypass": lookup.bypass,
         "key_query": key_query,
         "key_host": key_host,
         "refresh": lookup.refresh.map(|refresh| json!({ "since": refresh.since, "must_revalidate": refresh.must_revalidate, "in_force": refresh.since <= facts.now })),

@@ -70,6 +70,8 @@ pub struct Match {
 /// |---|---|---|---|
 /// | `origin` | | `-` | `originDomain`, `digitalProperty`, `hostHeaderType`, `hostHeaderValue`, `cacheKeyType`, `cacheKeyValue`, `originPort`, `originScheme`, `connectTimeout`, `readTimeout` |
 /// | `caching` | `no-store` `bypass-cache` `fixed` `honor` `honor-cc` `honor-expires` | duration | |
+/// | `bypass-cache` | | `yes` (default) or `no` | |
+/// | `store-on-hit` | | requests from which on an object is stored, 1 to 15 | |
 /// | `cachekey-query-args` | `include-all` `ignore-all` `include` `ignore` | parameter names | `prefix` |
 /// | `content-refresh` | `epoch` `date-time` `date` `natural` | instant | `mustRevalidate` |
 /// | `ip-blacklist` `ip-whitelist` | | addresses and networks | |

@@ -106,6 +106,8 @@ pub(crate) struct Lookup {
     pub(crate) eligible: bool,
     /// The object's key.
     pub(crate) key: Option<HashBinary>,
+    /// How many have asked for an object that is not stored, with this request. Written by phase/admission.
+    pub(crate) asked: Option<u8>,
     /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
     pub(crate) must_revalidate: bool,
     /// The stale copy is the answer because the request that this one waited for failed.

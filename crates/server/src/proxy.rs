@@ -26,7 +26,7 @@ use crate::accept;
 use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
-use crate::phase::{deliver, failover, fetch, log, lookup, request, security, store, watch, websocket};
+use crate::phase::{admission, deliver, failover, fetch, log, lookup, request, security, store, watch, websocket};
 
 /// The edge: what all requests share.
 #[derive(Debug)]
@@ -131,8 +131,8 @@ impl ProxyHttp for Leeward {
         Ok(lookup::judge(self, session, meta, fresh, ctx))
     }
 
-    fn cache_miss(&self, session: &mut Session, _ctx: &mut Context) {
-        lookup::miss(session);
+    fn cache_miss(&self, session: &mut Session, ctx: &mut Context) {
+        admission::miss(self.cache, session, ctx);
     }
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {

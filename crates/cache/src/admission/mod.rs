@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_cache::CacheKey;
-use pingora_cache::admission::{AdmissionPolicy, Decision};
 use pingora_cache::key::CacheHashKey as _;
 
 #[cfg(test)]
@@ -19,8 +18,6 @@ const KEYS_PER_BUCKET: u32 = u64::BITS / KEY_BITS;
 /// Sizes of a [`Sketch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Requests from which an object is stored: 1 stores the first, 2 the second; at most 15.
-    pub requests: u8,
     /// How long a request is remembered at least; at most twice as long.
     pub window: Duration,
     /// Keys that one of the two tables is made for, rounded up to a power of two; eight bytes each. More end a window early.
@@ -28,9 +25,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Two requests within a week (delivery spec 2.4), two tables of 8 MiB.
+    /// A week (delivery spec 2.4), two tables of 8 MiB.
     fn default() -> Self {
-        Self { requests: 2, window: Duration::from_secs(604_800), keys: 1 << 20 }
+        Self { window: Duration::from_secs(604_800), keys: 1 << 20 }
     }
 }
 
@@ -43,7 +40,6 @@ impl Default for Options {
 pub struct Sketch {
     even: Box<[AtomicU64]>,
     odd: Box<[AtomicU64]>,
-    requests: u32,
     window: Duration,
     start: Instant,
     /// Windows ended so far; an even number fills the even table.
@@ -62,7 +58,6 @@ impl Sketch {
         Self {
             even: table(),
             odd: table(),
-            requests: u32::from(options.requests).clamp(1, COUNT as u32),
             window: options.window,
             start: Instant::now(),
             windows: AtomicU64::new(0),
@@ -71,13 +66,20 @@ impl Sketch {
         }
     }
 
-    /// A sketch that lives as long as the process, as the framework demands.
+    /// A sketch that lives as long as the process.
     #[must_use]
     pub fn leak(options: Options) -> &'static Self {
         Box::leak(Box::new(Self::new(options)))
     }
 
-    fn observe_at(&self, hash: u128, now: Instant) -> Decision {
+    /// Counts a request for an object that is not stored; answers how many there were with it, 15 or more for many.
+    pub fn observe(&self, key: &CacheKey) -> u8 {
+        let primary = u128::from_le_bytes(key.primary_bin());
+        let variance = key.variance_bin().map_or(0, u128::from_le_bytes);
+        self.observe_at(primary ^ variance.rotate_left(64), Instant::now())
+    }
+
+    fn observe_at(&self, hash: u128, now: Instant) -> u8 {
         self.rotate(now);
         let even = self.windows.load(Ordering::Acquire).is_multiple_of(2);
         let (running, previous) = if even { (&self.even, &self.odd) } else { (&self.odd, &self.even) };
@@ -95,8 +97,7 @@ impl Sketch {
         if seen == 0 {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
-        let observed = earlier + seen + 1;
-        if observed >= self.requests { Decision::Ready { observed } } else { Decision::Defer { observed } }
+        earlier + seen + 1
     }
 
     /// Ends the running window when its time is over or its table is full. One of the threads that notice does it.
@@ -122,23 +123,15 @@ impl Sketch {
     }
 }
 
-impl AdmissionPolicy for Sketch {
-    fn observe(&self, key: &CacheKey) -> Decision {
-        let primary = u128::from_le_bytes(key.primary_bin());
-        let variance = key.variance_bin().map_or(0, u128::from_le_bytes);
-        self.observe_at(primary ^ variance.rotate_left(64), Instant::now())
-    }
-}
-
 /// The word of a key; tables have a power of two of them.
 fn bucket(table: &[AtomicU64], hash: u128) -> Option<&AtomicU64> {
     table.get(hash as usize & (table.len() - 1))
 }
 
 /// How often a tag was counted in a word.
-fn count_of(word: u64, tag: u64) -> u32 {
+fn count_of(word: u64, tag: u64) -> u8 {
     let keys = (0..KEYS_PER_BUCKET).map(|place| word >> (place * KEY_BITS));
-    keys.filter(|key| key & COUNT > 0 && key & TAG == tag).map(|key| (key & COUNT) as u32).next().unwrap_or(0)
+    keys.filter(|key| key & COUNT > 0 && key & TAG == tag).map(|key| (key & COUNT) as u8).next().unwrap_or(0)
 }
 
 /// The word with one more for a tag; a new tag pushes the oldest out.

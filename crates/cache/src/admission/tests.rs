@@ -2,8 +2,8 @@ use std::sync::Barrier;
 
 use super::*;
 
-fn sketch(requests: u8, keys: usize) -> Sketch {
-    Sketch::new(Options { requests, window: Duration::from_secs(60), keys })
+fn sketch(keys: usize) -> Sketch {
+    Sketch::new(Options { window: Duration::from_secs(60), keys })
 }
 
 /// Spreads small numbers over all bits.
@@ -13,49 +13,47 @@ fn hash(n: u64) -> u128 {
 }
 
 #[test]
-fn an_object_is_ready_from_the_configured_request_on() {
-    for (requests, expected) in [(1, [true, true, true]), (2, [false, true, true]), (3, [false, false, true])] {
-        let sketch = sketch(requests, 1 << 10);
-        let got = [0; 3].map(|_| !sketch.observe_at(hash(7), sketch.start).is_deferred());
-        assert_eq!(got, expected, "stored on request {requests}");
-    }
+fn every_request_for_an_object_is_counted_and_none_for_another() {
+    let sketch = sketch(1 << 10);
+    let counts = |n| [0; 4].map(|_| sketch.observe_at(hash(n), sketch.start));
+    assert_eq!((counts(7), counts(8), counts(7)), ([1, 2, 3, 4], [1, 2, 3, 4], [5, 6, 7, 8]));
 }
 
 #[test]
 fn a_request_is_remembered_for_one_window_and_forgotten_after_two() {
-    for (later, ready) in [(0, true), (59, true), (61, true), (121, false), (500, false)] {
-        let sketch = sketch(2, 1 << 10);
+    for (later, count) in [(0, 2), (59, 2), (61, 2), (121, 1), (500, 1)] {
+        let sketch = sketch(1 << 10);
         sketch.observe_at(hash(1), sketch.start);
         // Other traffic ends the periods.
         for second in 0..later {
             sketch.observe_at(hash(2), sketch.start + Duration::from_secs(second));
         }
-        let decision = sketch.observe_at(hash(1), sketch.start + Duration::from_secs(later));
-        assert_eq!(!decision.is_deferred(), ready, "{later} s later: {decision:?}");
+        let counted = sketch.observe_at(hash(1), sketch.start + Duration::from_secs(later));
+        assert_eq!(counted, count, "{later} s later");
     }
 }
 
 #[test]
-fn of_a_burst_on_a_cold_key_exactly_one_request_is_deferred() {
+fn of_a_burst_on_a_cold_key_exactly_one_request_is_the_first() {
     const THREADS: usize = 8;
     for round in 0..50 {
-        let (sketch, gate) = (sketch(2, 1 << 12), Barrier::new(THREADS));
-        let deferred: usize = std::thread::scope(|scope| {
+        let (sketch, gate) = (sketch(1 << 12), Barrier::new(THREADS));
+        let first: usize = std::thread::scope(|scope| {
             let ask = || {
                 gate.wait();
-                usize::from(sketch.observe_at(hash(round), sketch.start).is_deferred())
+                usize::from(sketch.observe_at(hash(round), sketch.start) == 1)
             };
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(ask)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
-        assert_eq!(deferred, 1, "round {round}: {deferred} deferred");
+        assert_eq!(first, 1, "round {round}: {first} counted as the first");
     }
 }
 
 #[test]
 fn strangers_seldom_pass_for_each_other_and_are_seldom_forgotten() {
-    let (sketch, strangers) = (sketch(2, 1 << 14), 1 << 14);
-    let ready = || (0..strangers).filter(|n| !sketch.observe_at(hash(*n), sketch.start).is_deferred()).count() as u64;
+    let (sketch, strangers) = (sketch(1 << 14), 1 << 14);
+    let ready = || (0..strangers).filter(|n| sketch.observe_at(hash(*n), sketch.start) >= 2).count() as u64;
     let (early, in_time) = (ready(), ready());
     assert!(early < strangers / 100, "{early} of {strangers} first requests were taken for second ones");
     assert!(in_time > strangers * 98 / 100, "{in_time} of {strangers} second requests were recognised");
@@ -63,7 +61,7 @@ fn strangers_seldom_pass_for_each_other_and_are_seldom_forgotten() {
 
 #[test]
 fn a_full_table_ends_its_window() {
-    let sketch = sketch(2, 64);
+    let sketch = sketch(64);
     for n in 0..1000 {
         sketch.observe_at(hash(n), sketch.start);
     }
@@ -81,12 +79,15 @@ fn a_count_never_spills_into_its_neighbours() {
 }
 
 #[test]
-fn the_framework_asks_with_its_key() {
-    let sketch = sketch(2, 1 << 10);
+fn variants_are_counted_apart() {
+    let sketch = sketch(1 << 10);
     let parts = crate::key::Parts { scheme: "http", host_component: "h", path: "/", query: b"" };
-    let key = crate::key::build(&parts);
-    assert_eq!(
-        [sketch.observe(&key), sketch.observe(&key)],
-        [Decision::Defer { observed: 1 }, Decision::Ready { observed: 2 }]
-    );
+    let of = |variance: Option<[u8; 16]>| {
+        let mut key = crate::key::build(&parts);
+        if let Some(variance) = variance {
+            key.set_variance_key(variance);
+        }
+        sketch.observe(&key)
+    };
+    assert_eq!([of(None), of(Some([1; 16])), of(Some([2; 16])), of(None), of(Some([1; 16]))], [1, 1, 1, 2, 2]);
 }

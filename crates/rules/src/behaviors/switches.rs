@@ -1,5 +1,5 @@
-//! Behaviours with one plain value: `downstream-caching`, `deny-access`, `access-control`, `content-compression`, and those
-//! without effect. Sources: policy-language 4.9 and 6.
+//! Behaviours with one plain value: `downstream-caching`, `deny-access`, `access-control`, `content-compression`,
+//! `bypass-cache`, `store-on-hit`, and those without effect. Sources: policy-language 4.9 and 6, delivery spec 2.4 and 5.4.
 
 use super::fields::Fields;
 use crate::grammar::Invalid;
@@ -26,11 +26,30 @@ pub(super) fn downstream(fields: &mut Fields<'_, '_>) -> Option<Downstream> {
         .read_value(value, |text| one_of(&[("no-store", Downstream::NoStore), ("no-cache", Downstream::NoCache)], text))
 }
 
-pub(super) fn deny_access(fields: &mut Fields<'_, '_>) -> Option<bool> {
+/// `deny-access` and `bypass-cache`: in force unless the value is `no`.
+pub(super) fn yes_or_no(fields: &mut Fields<'_, '_>) -> Option<bool> {
     match fields.value() {
         None => Some(true),
         Some(value) => fields.read_value(value, |text| one_of(&[("yes", true), ("no", false)], text)),
     }
+}
+
+/// Requests that the admission of the cache can count.
+const STORE_ON_HIT: std::ops::RangeInclusive<u8> = 1..=15;
+
+pub(super) fn store_on_hit(fields: &mut Fields<'_, '_>) -> Option<u8> {
+    let value = fields.required_value("write 1 to store the first answer, 2 for the second request's")?;
+    fields.read_value(value, |text| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let count = digits.then(|| text.parse().ok()).flatten().filter(|count| STORE_ON_HIT.contains(count));
+        count.ok_or_else(|| {
+            Invalid::new(format!(
+                "{text:?} is not a number of requests from {} to {}",
+                STORE_ON_HIT.start(),
+                STORE_ON_HIT.end()
+            ))
+        })
+    })
 }
 
 pub(super) fn access_control(fields: &mut Fields<'_, '_>) -> Option<()> {

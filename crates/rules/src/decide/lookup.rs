@@ -13,6 +13,8 @@ use crate::evaluate::Effective;
 pub struct Lookup<'p> {
     /// `caching`, if a rule sets it.
     pub caching: Option<Caching>,
+    /// `bypass-cache`, if a rule sets it: away from the cache, or into it where the platform would not use it.
+    pub bypass: Option<bool>,
     /// Which part of the query is in the key, if a rule says so.
     pub key_query: Option<&'p KeyQuery>,
     /// The host in the key.
@@ -46,6 +48,10 @@ pub fn lookup<'p>(policy: &'p Policy, effective: &Effective) -> Lookup<'p> {
     };
     Lookup {
         caching: super::store(policy, effective),
+        bypass: match effective.setting(policy, Slot::BypassCache) {
+            Some(Setting::Switch(bypass)) => Some(*bypass),
+            _ => None,
+        },
         key_query: match effective.setting(policy, Slot::KeyQuery) {
             Some(Setting::KeyQuery(choice)) => Some(choice),
             _ => None,

@@ -23,7 +23,7 @@ pub use fetch::{Backup, Fetch, HostHeader, OriginChoice, backup, fetch, origin};
 pub use lookup::{KeyHost, Lookup, lookup};
 pub use request::{Redirect, Request, request};
 pub use security::{AccessMode, DenyReason, Verdict, security};
-pub use store::store;
+pub use store::{store, store_on_hit};
 pub use way::Way;
 
 use http::{HeaderName, HeaderValue};

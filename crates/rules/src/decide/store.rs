@@ -13,3 +13,12 @@ pub fn store(policy: &Policy, effective: &Effective) -> Option<Caching> {
         _ => None,
     }
 }
+
+/// From which request on an object is stored, if a rule says so.
+#[must_use]
+pub fn store_on_hit(policy: &Policy, effective: &Effective) -> Option<u8> {
+    match effective.setting(policy, Slot::StoreOnHit) {
+        Some(Setting::StoreOnHit(requests)) => Some(*requests),
+        _ => None,
+    }
+}

@@ -13,10 +13,10 @@ use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_cache::key::CacheHashKey;
-use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness, NoCacheReason};
+use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
 use pingora_proxy::Session;
 
-use super::{failover, fetch};
+use super::{admission, failover, fetch};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
 use crate::proxy::Leeward;
@@ -36,9 +36,6 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     waiting.wait_timeout = Some(fetch::longest(ctx, route));
     waiting.max_lock_retries = Some(LOOK_AGAIN);
     session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
-    if ctx.snapshot.cache.store_on_hit > 1 {
-        session.cache.set_admission_policy(cache.admission);
-    }
 }
 
 /// Whether a request of this kind may use the cache, by method, rules and configuration.
@@ -50,10 +47,10 @@ pub(crate) fn eligible(request: &RequestHeader, ctx: &Context, route: &Route) ->
         return false;
     }
     let found = route.rules().map(|(policy, effective)| decide::lookup(policy, effective)).unwrap_or_default();
-    match found.caching {
-        Some(Caching::NoStore | Caching::Bypass) => return false,
+    match (found.bypass, found.caching) {
+        (Some(true), _) | (_, Some(Caching::NoStore | Caching::Bypass)) => return false,
         // adn does not cache unless a rule says so (delivery spec 2.3)
-        None if is_dynamic(route) => return false,
+        (None, None) if is_dynamic(route) => return false,
         _ => {}
     }
     let query = request.uri.query();
@@ -63,8 +60,10 @@ pub(crate) fn eligible(request: &RequestHeader, ctx: &Context, route: &Route) ->
     found.key_query.is_some() || query.is_none() || query_mode(ctx, route) != QueryString::Bypass
 }
 
+/// Whether the origin is on a platform that does not cache by default. The site's own says so; where only rules name one, theirs.
 fn is_dynamic(route: &Route) -> bool {
-    route.origin.as_ref().is_some_and(|origin| matches!(origin.platform, Platform::Adn | Platform::Can))
+    let origin = route.origin.as_ref().or_else(|| route.chosen_origin().map(|(origin, _)| origin));
+    origin.is_some_and(|origin| matches!(origin.platform, Platform::Adn | Platform::Can))
 }
 
 /// `?no-cache` and `?no-cache=...` (delivery spec 2.7).
@@ -138,16 +137,6 @@ fn origin_component(origin: &Origin) -> String {
     format!("{}/{}", origin.platform.name(), origin.name)
 }
 
-/// Nothing stored that can be used. A HEAD does not fill the cache: its connection would have to wait for a body that it did
-/// not ask for (delivery spec 2.3: only GET creates entries).
-pub(crate) fn miss(session: &mut Session) {
-    if session.req_header().method == Method::HEAD {
-        session.cache.disable(NoCacheReason::Deferred);
-    } else {
-        session.cache.cache_miss();
-    }
-}
-
 /// What the rules say about a stored answer that was found: take it as it is (`None`), or ask the origin first.
 pub(crate) fn judge(
     edge: &Leeward,
@@ -179,6 +168,7 @@ fn by_rules(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context)
     let status = meta.response_header().status.as_u16();
     if failover::applies(session.req_header(), ctx, status).is_some() {
         // a stored error would be the client's answer, and the rules want something else instead: ask again
+        admission::kept_before(ctx);
         return Some(ForcedFreshness::ForceMiss);
     }
     let refresh = decide::lookup(policy, effective).refresh?;

@@ -12,6 +12,7 @@
 //!
 //! Two things go through several of them: [`watch`], the times of an attempt, and [`websocket`].
 
+pub(crate) mod admission;
 pub(crate) mod deliver;
 pub(crate) mod failover;
 pub(crate) mod fetch;

@@ -8,7 +8,7 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
-use super::fetch;
+use super::{admission, fetch};
 use crate::cache_parts::{CacheParts, ORIGIN_ERROR};
 use crate::context::Context;
 
@@ -48,7 +48,8 @@ pub(crate) fn judge(
         now,
     };
     match freshness::judge(&exchange, &policy) {
-        Verdict::Store(meta) => RespCacheable::Cacheable(meta),
+        Verdict::Store(meta) if admission::keeps(parts, session, meta.headers(), ctx) => RespCacheable::Cacheable(meta),
+        Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),
         Verdict::Refuse(refusal) => {
             ctx.lookup.refused = Some(refusal.as_str());
             // 404 and 410 speak of the object, the others of a moment or of one client

@@ -151,6 +151,21 @@ fn caching_types_and_their_times() {
 }
 
 #[test]
+fn the_last_rule_says_whether_the_cache_is_used_and_from_which_request_on_it_stores() {
+    let policy = policy(
+        "rules:
+          - matches: [{name: url-wildcard, value: '/a*'}]
+            behaviors: [{name: bypass-cache}, {name: store-on-hit, value: 3}]
+          - matches: [{name: url-wildcard, value: '/a/b*'}]
+            behaviors: [{name: bypass-cache, value: no}, {name: store-on-hit, value: 1}]",
+    );
+    for (path, expected) in [("/", (None, None)), ("/a", (Some(true), Some(3))), ("/a/b", (Some(false), Some(1)))] {
+        let effective = winner(&policy, &Client::get(path));
+        assert_eq!((lookup(&policy, &effective).bypass, store_on_hit(&policy, &effective)), expected, "{path}");
+    }
+}
+
+#[test]
 fn refresh_instants() {
     let table = [
         ("type: epoch, value: '1893456000'", 1_893_456_000, false),

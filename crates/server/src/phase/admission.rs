@@ -1,0 +1,85 @@
+//! The way into the store: an object is kept from the request on that the configuration or a rule names (delivery spec 2.4).
+//!
+//! The type of an answer is only known when it comes. So every request for what is not stored fetches as if the answer were
+//! kept: one for all who ask meanwhile, without conditions, whole; what is not kept then is passed on. Only a range of an
+//! object that has not been asked for often enough goes to the origin as it is: the whole would be fetched for a piece that
+//! nobody may ask for again.
+
+use http::header::{CONTENT_TYPE, RANGE};
+use http::{HeaderMap, Method};
+use leeward_rules::decide;
+use pingora_cache::{CachePhase, NoCacheReason};
+use pingora_proxy::Session;
+
+use crate::cache_parts::CacheParts;
+use crate::context::Context;
+
+/// Above every count: the object was stored before.
+const KEPT_BEFORE: u8 = u8::MAX;
+
+/// Nothing stored that can be used. A HEAD does not fill the cache: its connection would have to wait for a body that it did
+/// not ask for (delivery spec 2.3: only GET creates entries).
+pub(crate) fn miss(cache: &CacheParts, session: &mut Session, ctx: &mut Context) {
+    let request = session.req_header();
+    if request.method == Method::HEAD || request.headers.contains_key(RANGE) && asked(cache, session, ctx) < wanted(ctx)
+    {
+        session.cache.disable(NoCacheReason::Deferred);
+    } else {
+        session.cache.cache_miss();
+    }
+}
+
+/// A stored answer is replaced, whatever the counts say.
+pub(crate) fn kept_before(ctx: &mut Context) {
+    ctx.lookup.asked = Some(KEPT_BEFORE);
+}
+
+/// Whether an answer that may be stored is kept.
+pub(crate) fn keeps(cache: &CacheParts, session: &Session, answer: &HeaderMap, ctx: &mut Context) -> bool {
+    // in any other phase it takes the place of a stored one
+    let new = matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Bypass);
+    !new || asked(cache, session, ctx) >= wanted(ctx) || is_listed(answer, &ctx.snapshot.cache.first_hit_types)
+}
+
+/// How many have asked for the object, this request included. Counts it once.
+fn asked(cache: &CacheParts, session: &Session, ctx: &mut Context) -> u8 {
+    *ctx.lookup.asked.get_or_insert_with(|| cache.admission.observe(session.cache.cache_key()))
+}
+
+/// From which request on the object is kept.
+fn wanted(ctx: &Context) -> u8 {
+    let by_rule = ctx.route.as_ref().and_then(|route| route.rules()).and_then(|(p, e)| decide::store_on_hit(p, e));
+    by_rule.unwrap_or(ctx.snapshot.cache.store_on_hit)
+}
+
+/// Whether an answer has one of these media types; parameters and case do not count.
+fn is_listed(answer: &HeaderMap, types: &[String]) -> bool {
+    let Some(value) = answer.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let name = value.split(';').next().unwrap_or_default().trim();
+    types.iter().any(|listed| listed.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_compared_without_its_parameters_and_without_case() {
+        let listed = ["text/html".to_owned(), "text/css".to_owned()];
+        for (value, want) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("text/css ;x=y", true),
+            ("text/htmlx", false),
+            ("application/xhtml+xml", false),
+            ("", false),
+        ] {
+            let mut answer = HeaderMap::new();
+            answer.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(is_listed(&answer, &listed), want, "{value}");
+        }
+        assert!(!is_listed(&HeaderMap::new(), &listed), "no type");
+    }
+}
