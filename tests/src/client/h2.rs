@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use h2::{RecvStream, SendStream};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -59,6 +60,13 @@ impl Request {
     pub fn get(url: &str) -> Self {
         Self { method: "GET".into(), url: url.into(), fields: Vec::new(), body: Bytes::new() }
     }
+}
+
+/// A response of which only the head was read: no window is given back, so the server cannot send more than one.
+pub struct Begun {
+    parts: http::response::Parts,
+    stream: RecvStream,
+    upload: SendStream<Bytes>,
 }
 
 /// An open HTTP/2 connection.
@@ -127,6 +135,35 @@ impl Connection {
         })
     }
 
+    /// Sends a request and reads the head of its response.
+    ///
+    /// # Panics
+    /// When no head came within the deadline.
+    #[must_use]
+    pub fn begin(&self, request: &Request) -> Begun {
+        let begun = begin(self.requests.clone(), request.clone());
+        let begun = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, begun).await });
+        begun.expect("a response head within the deadline").expect("a response head")
+    }
+
+    /// Reads the rest of a response.
+    ///
+    /// # Panics
+    /// When the deadline passed.
+    #[must_use]
+    pub fn read_rest(&self, begun: Begun) -> Response {
+        let rest = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, rest(begun)).await });
+        rest.expect("a whole response within the deadline")
+    }
+
+    /// Gives a response up: RST_STREAM with CANCEL.
+    pub fn cancel(&self, mut begun: Begun) {
+        begun.upload.send_reset(h2::Reason::CANCEL);
+        drop(begun);
+        // The frame goes out with the connection's next turn.
+        self.runtime.block_on(tokio::task::yield_now());
+    }
+
     /// Waits until the server has ended the connection; the error it gave, if any.
     ///
     /// # Panics
@@ -141,6 +178,10 @@ impl Connection {
 }
 
 async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Response, String> {
+    Ok(rest(begin(requests, request).await?).await)
+}
+
+async fn begin(requests: SendRequest<Bytes>, request: Request) -> Result<Begun, String> {
     let mut head = http::Request::builder().method(request.method.as_str()).uri(&request.url);
     for (name, value) in &request.fields {
         head = head.header(name, value);
@@ -151,7 +192,12 @@ async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Resp
     if !no_body {
         upload.send_data(request.body, true).map_err(|e| e.to_string())?;
     }
-    let (parts, mut stream) = response.await.map_err(|e| e.to_string())?.into_parts();
+    let (parts, stream) = response.await.map_err(|e| e.to_string())?.into_parts();
+    Ok(Begun { parts, stream, upload })
+}
+
+async fn rest(begun: Begun) -> Response {
+    let Begun { parts, mut stream, upload: _upload } = begun;
     let mut body = Vec::new();
     let mut cut = None;
     while let Some(piece) = stream.data().await {
@@ -166,5 +212,5 @@ async fn exchange(requests: SendRequest<Bytes>, request: Request) -> Result<Resp
             }
         }
     }
-    Ok(Response { status: parts.status.as_u16(), fields: parts.headers, body: body.into(), cut })
+    Response { status: parts.status.as_u16(), fields: parts.headers, body: body.into(), cut }
 }

@@ -16,6 +16,7 @@ mod failover_streams;
 mod log;
 mod malformed;
 mod memory;
+mod readers;
 mod reload_under_load;
 mod stage;
 mod stopping;
