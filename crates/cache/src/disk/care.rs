@@ -99,6 +99,7 @@ impl Tier {
         let mut listing = Listing::default();
         for folder in 0..=u8::MAX {
             if self.wait(Duration::ZERO) {
+                self.all_in.send_replace(Some(false));
                 return;
             }
             if list(self.directory.root(), folder, &mut listing).is_err() {
@@ -113,6 +114,7 @@ impl Tier {
         }
         self.take_in(&mut listing);
         self.index.end_scan(complete);
+        self.all_in.send_replace(Some(complete));
         drop(known);
     }
 

@@ -23,6 +23,8 @@ const MOST_EMPTIED: usize = 16 * 1024;
 #[derive(Debug)]
 struct Pending {
     version: Version,
+    /// The object is still arriving.
+    spooled: bool,
     /// A newer head than the one that is being written.
     head: Option<Vec<u8>>,
 }
@@ -171,7 +173,7 @@ impl Index {
     }
 
     /// Notes that a write begins; without this note it will not be taken in. False when that version or a newer one is there.
-    pub(super) fn begin(&self, version: Version) -> bool {
+    pub(super) fn begin(&self, version: Version, spooled: bool) -> bool {
         self.highest.fetch_max(version.generation, Ordering::Relaxed);
         let mut shard = self.write(version.place);
         let newest = shard.order.get(version.place).map(|name| name.version.generation);
@@ -179,8 +181,17 @@ impl Index {
         if pending || newest.is_some_and(|newest| newest >= version.generation) {
             return false;
         }
-        shard.pending.push(Pending { version, head: None });
+        shard.pending.push(Pending { version, spooled, head: None });
         true
+    }
+
+    /// Complete objects that wait to be written.
+    pub(super) fn waiting(&self) -> Vec<Version> {
+        let of = |shard: &RwLock<Shard>| {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            shard.pending.iter().filter(|pending| !pending.spooled).map(|pending| pending.version).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
     }
 
     /// Whether a write is still wanted.

@@ -16,6 +16,8 @@ mod pool;
 mod read;
 mod saved;
 mod scan;
+mod spool;
+mod sweep;
 mod tier;
 mod write;
 
@@ -35,6 +37,7 @@ use tokio::time::timeout;
 
 pub use directory::OpenError;
 pub use read::{ReadError, Reader};
+pub use spool::{Spool, SpoolError, SpoolReader};
 
 use care::NAMES_WAIT;
 use directory::Directory;
@@ -218,7 +221,7 @@ impl Disk {
         if self.tier.breaker.is_given_up() || bytes > self.tier.most() || head.len() > layout::MOST_HEAD {
             return false;
         }
-        if !self.tier.index.begin(version) {
+        if !self.tier.index.begin(version, false) {
             return false;
         }
         let tier = Arc::clone(&self.tier);
@@ -228,6 +231,25 @@ impl Disk {
             self.tier.index.abandon(version);
         }
         queued
+    }
+
+    /// Begins to keep a large object while it arrives. `None` when this version or a newer one is there, or writing is given up.
+    #[must_use]
+    pub fn spool(&self, place: u128, generation: u64) -> Option<Spool> {
+        let spool = Spool::new(&self.tier, Version { place, generation });
+        if spool.is_none() {
+            count(&self.tier.counts.refused);
+        }
+        spool
+    }
+
+    /// Asks of the head of every object whether to keep it, in the background and gently, and removes those for which `keep` is
+    /// false. Objects that are being stored when it begins are waited for, those that still arrive ([`Disk::spool`]) are not.
+    ///
+    /// True when every object was asked for. False when some could not be, or when the tier does not know all its files: then
+    /// what calls for the sweep has to stay in force.
+    pub async fn sweep(&self, keep: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> bool {
+        sweep::sweep(&self.tier, Arc::new(keep)).await
     }
 
     /// Puts a new head on an object of this generation; its body stays. When it does not fit, the object is removed. False when the

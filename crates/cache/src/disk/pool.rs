@@ -109,7 +109,9 @@ impl Pool {
 
     fn queue(&self, most: usize, bytes: u64, run: Run) -> bool {
         let mut queues = self.0.lock();
-        let full = queues.writes.len() >= most || (bytes > 0 && queues.write_bytes + bytes > WRITE_BYTES);
+        // One of any size is taken when nothing else waits.
+        let bytes_left = queues.write_bytes == 0 || queues.write_bytes + bytes <= WRITE_BYTES;
+        let full = queues.writes.len() >= most || (bytes > 0 && !bytes_left);
         if queues.stopped || full {
             return false;
         }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use super::CHUNK;
 use super::breaker::{Breaker, Patience};
 use super::directory::Directory;
 use super::index::Index;
@@ -19,6 +20,12 @@ const OBJECT_SHARE: u64 = 2;
 
 /// Chunks that all readers together hold read ahead.
 const MOST_AHEAD: usize = 128;
+
+/// Chunks that wait in the queues of all spools together: 64 MiB.
+const MOST_SPOOLED: usize = 64 * 1024 * 1024 / CHUNK;
+
+/// The part of the budget that objects which arrive may take together, as a divisor: they must not push out everything that is there.
+const SPOOL_SHARE: u64 = 2;
 
 /// The part of the budget that is evicted when the disk is full before the budget is, as a divisor.
 const RELIEF_SHARE: u64 = 20;
@@ -87,6 +94,11 @@ pub(super) struct Tier {
     pub(super) patience: Patience,
     pub(super) counts: Counts,
     pub(super) ahead: Arc<Semaphore>,
+    pub(super) spool_room: Arc<Semaphore>,
+    /// Bytes of the budget that spools take.
+    spooled: AtomicU64,
+    /// Every file is in the index: the names have been looked at, without an error.
+    pub(super) all_in: watch::Sender<Option<bool>>,
     /// A file that is to go could not be noted; a look at the names finds it.
     pub(super) left_behind: AtomicBool,
     /// Tells the thread of [`care`](super::care) that the tier ends.
@@ -107,6 +119,9 @@ impl Tier {
             patience: Patience::default(),
             counts: Counts::default(),
             ahead: Arc::new(Semaphore::new(MOST_AHEAD)),
+            spool_room: Arc::new(Semaphore::new(MOST_SPOOLED)),
+            spooled: AtomicU64::new(0),
+            all_in: watch::Sender::new(None),
             left_behind: AtomicBool::new(false),
             ended: Mutex::default(),
             ending: Condvar::new(),
@@ -153,6 +168,20 @@ impl Tier {
         let charged = self.index.charge(bytes, &mut evicted);
         evicted.into_iter().for_each(|name| self.unlink(name));
         charged
+    }
+
+    /// Takes bytes of what spools may take together; false when that is too much.
+    pub(super) fn take_spooled(&self, bytes: u64) -> bool {
+        let taken = self.spooled.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        if taken <= self.index.budget() / SPOOL_SHARE {
+            return true;
+        }
+        self.release_spooled(bytes);
+        false
+    }
+
+    pub(super) fn release_spooled(&self, bytes: u64) {
+        self.spooled.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Evicts a part of everything, because the disk is full before the budget is. Blocks.

@@ -7,7 +7,13 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod damage;
+mod failing;
+mod formats;
 mod objects;
+mod policy;
+mod restart;
+mod spools;
 
 const MIB: u64 = 1024 * 1024;
 
