@@ -6,6 +6,8 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 use http::HeaderName;
 
+use crate::behaviors::key_query::KeyQuery;
+use crate::behaviors::origin::Name;
 use crate::behaviors::{self, SINGLE_SLOTS, Setting, Slot};
 use crate::check::report::Report;
 use crate::check::{Context, Form, Step};
@@ -162,6 +164,26 @@ impl Policy {
     pub fn origins(&self) -> impl Iterator<Item = (OriginChoice<'_>, Vec<Step>)> {
         self.settings.iter().filter_map(|placed| match &placed.setting {
             Setting::Origin(origin) => Some((OriginChoice::of(origin), placed.place())),
+            _ => None,
+        })
+    }
+
+    /// Every part of the query that a rule puts into the cache key.
+    pub fn key_queries(&self) -> impl Iterator<Item = &KeyQuery> {
+        self.settings.iter().filter_map(|placed| match &placed.setting {
+            Setting::KeyQuery(choice) => Some(choice),
+            _ => None,
+        })
+    }
+
+    /// Every host that a rule puts into the cache key, in place of the site's.
+    pub fn key_hosts(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().filter_map(|placed| match &placed.setting {
+            Setting::Origin(origin) => match &origin.key_host {
+                Name::Property => None,
+                Name::Origin => Some(origin.domain.as_str()),
+                Name::Fixed(name) => Some(name.as_str()),
+            },
             _ => None,
         })
     }

@@ -1,9 +1,11 @@
 //! The cache as the phases use it: one store, one lock, one memory of what is not worth asking for, one admission sketch.
 //! They live as long as the process, since Pingora wants them `'static`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use leeward_cache::admission::{self, Sketch};
+use leeward_cache::purge::{Ledger, OpenError};
 use leeward_cache::{FetchLock, Store};
 use pingora_cache::NoCacheReason;
 use pingora_cache::lock::CacheKeyLockImpl;
@@ -25,6 +27,7 @@ pub(crate) struct CacheParts {
     pub(crate) lock: &'static CacheKeyLockImpl,
     pub(crate) predictor: &'static (dyn CacheablePredictor + Sync),
     pub(crate) admission: &'static Sketch,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl std::fmt::Debug for CacheParts {
@@ -35,12 +38,16 @@ impl std::fmt::Debug for CacheParts {
 
 impl CacheParts {
     /// A cache of so many bytes, kept until the process ends.
-    pub(crate) fn leak(config: &leeward_config::ready::Cache) -> &'static Self {
+    ///
+    /// # Errors
+    /// When what was purged before cannot be read.
+    pub(crate) fn leak(config: &leeward_config::ready::Cache) -> Result<&'static Self, OpenError> {
+        let ledger = Ledger::open(config.disk.as_ref().map(|disk| disk.path.as_path()))?;
         let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, FILL_LOCK)));
         let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes))));
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
-        Box::leak(Box::new(Self { store, lock, predictor, admission }))
+        Ok(Box::leak(Box::new(Self { store, lock, predictor, admission, ledger })))
     }
 }
 

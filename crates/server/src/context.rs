@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
+use leeward_cache::purge::Sequence;
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
@@ -153,6 +154,8 @@ pub(crate) struct Fetch {
     pub(crate) made: Vec<Attempt>,
     /// When the attempt under way, or the last one, began.
     pub(crate) asked_at: Option<SystemTime>,
+    /// The same moment as purges count time.
+    pub(crate) sequence: Sequence,
     /// What an alternate request of this one made; counted there.
     pub(crate) of_alternate: Vec<Attempt>,
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use leeward_cache::purge::MAX_RULES;
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
 use leeward_origin::health::{Checks, Probe};
@@ -16,7 +17,7 @@ use pingora::server::{RunArgs, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 
 use crate::accept::{self, Counters, Edge, Gate, Limits};
-use crate::admin::{self, Admin, Origins, Sources};
+use crate::admin::{self, Admin, Origins, Purges, Sources};
 use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::node;
@@ -37,6 +38,9 @@ pub enum StartError {
     /// A metric that cannot be registered: a bug.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The cache's journal of purges.
+    #[error("cache.disk: {0}")]
+    Purges(#[from] leeward_cache::purge::OpenError),
     /// A thread or a log file.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -68,7 +72,7 @@ pub fn run(
     }
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
-    let cache = CacheParts::leak(&snapshot.cache);
+    let cache = CacheParts::leak(&snapshot.cache)?;
     let stage = signals.stage().clone();
     let endpoints = life::endpoints(&snapshot.server, false)?;
     let admin_sockets = accept::bind(&[snapshot.admin.address])?;
@@ -151,10 +155,12 @@ pub fn run(
 
 /// Where the admin listener's answers come from.
 fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts, origins: Origins) -> Sources {
+    let purges = Arc::new(Purges::new(Arc::clone(&origins.snapshot), Arc::clone(&cache.ledger), Arc::clone(metrics)));
     let (metrics, measured) = (Arc::clone(metrics), origins.clone());
     let render = move || {
         let stats = cache.store.stats();
         metrics.cache("memory", stats.objects, stats.bytes, stats.evictions, stats.fills_ok, stats.fills_failed);
+        metrics.purge_rules(cache.ledger.rules());
         measured.measure(&metrics);
         metrics.render()
     };
@@ -163,9 +169,9 @@ fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static Cac
         serde_json::json!({ "memory": {
             "objects": stats.objects, "bytes": stats.bytes, "evictions": stats.evictions,
             "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
-        }})
+        }, "purges": { "rules": cache.ledger.rules(), "max_rules": MAX_RULES }})
     };
-    admin::sources(Arc::clone(reloader), render, describe, origins)
+    admin::sources(Arc::clone(reloader), render, describe, origins, purges)
 }
 
 /// Measurements of shields and gateways, until the end.

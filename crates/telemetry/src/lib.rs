@@ -10,4 +10,4 @@ pub mod words;
 
 pub use access_log::{AccessLog, Entry};
 pub use metrics::Metrics;
-pub use words::{AttemptResult, CacheState, FailoverTo, Reason};
+pub use words::{AttemptResult, CacheState, FailoverTo, PurgeKind, Reason};

@@ -12,7 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::words::{AttemptResult, CacheState, FailoverTo, Reason};
+use crate::words::{AttemptResult, CacheState, FailoverTo, PurgeKind, Reason};
 
 /// Upper bounds in seconds: hits are fast, origins are not.
 const REQUEST_BUCKETS: &[f64] =
@@ -47,6 +47,8 @@ pub struct Metrics {
     cache_bytes: IntGaugeVec,
     cache_evictions: IntCounterVec,
     cache_fills: IntCounterVec,
+    purges: IntCounterVec,
+    purge_rules: IntGauge,
 }
 
 /// The series one kind of answer of one site is counted in.
@@ -103,6 +105,8 @@ impl Metrics {
         };
         let generation = IntGauge::new("leeward_config_generation", "Number of the running configuration, from 1.")?;
         registry.register(Box::new(generation.clone()))?;
+        let purge_rules = IntGauge::new("leeward_purge_rules", "Purges that wait for the sweep.")?;
+        registry.register(Box::new(purge_rules.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
@@ -139,6 +143,8 @@ impl Metrics {
             cache_bytes: gauges("leeward_cache_bytes", "Bytes stored.", &["tier"])?,
             cache_evictions: counters("leeward_cache_evictions_total", "Objects removed to make room.", &["tier"])?,
             cache_fills: counters("leeward_cache_fills_total", "Fills of the cache.", &["result"])?,
+            purges: counters("leeward_purges_total", "What was purged, by how it was named.", &["kind"])?,
+            purge_rules,
             generation,
             registry,
         })
@@ -241,6 +247,16 @@ impl Metrics {
         raise(&self.cache_evictions.with_label_values(&[tier]), evictions);
         raise(&self.cache_fills.with_label_values(&["ok"]), fills_ok);
         raise(&self.cache_fills.with_label_values(&["failed"]), fills_failed);
+    }
+
+    /// Counts things purged that were named so.
+    pub fn purged(&self, kind: PurgeKind, number: u64) {
+        self.purges.with_label_values(&[kind.word()]).inc_by(number);
+    }
+
+    /// Says how many purges wait for the sweep.
+    pub fn purge_rules(&self, number: usize) {
+        self.purge_rules.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// The registry, for parts that bring metrics of their own.

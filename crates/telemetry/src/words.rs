@@ -193,3 +193,19 @@ words! {
         Stale = "stale",
     }
 }
+
+words! {
+    /// How something was named that was purged (label `kind`).
+    PurgeKind {
+        /// One URL.
+        Url = "url",
+        /// What a path begins with.
+        Prefix = "prefix",
+        /// Everything of a host.
+        Host = "host",
+        /// A tag of the origin's answer.
+        Tag = "tag",
+        /// Everything.
+        All = "all",
+    }
+}

@@ -110,6 +110,12 @@ impl Journal {
         Ok(())
     }
 
+    /// What is in the file is not known any more.
+    #[cfg(test)]
+    pub(super) fn give_up(&mut self) {
+        self.file = None;
+    }
+
     /// Writes everything in force into a new file that takes the old one's place. Blocks.
     pub(super) fn rewrite(&mut self, shared: &Shared) -> io::Result<()> {
         self.file = None;

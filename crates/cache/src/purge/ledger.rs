@@ -319,3 +319,13 @@ fn micros(duration: Duration) -> Sequence {
 fn time(sequence: Sequence) -> SystemTime {
     (UNIX_EPOCH + Duration::from_micros(sequence)).min(SystemTime::now())
 }
+
+#[cfg(test)]
+impl Ledger {
+    /// As after a write that failed.
+    pub(super) async fn break_journal(&self) {
+        if let Some(journal) = &self.journal {
+            journal.lock().await.give_up();
+        }
+    }
+}

@@ -1,4 +1,8 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use http::HeaderMap;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -130,5 +134,236 @@ async fn many_rules_do_not_hide_each_other() {
         let stamp = Stamp { sequence: ledger.sequence(), labels: labels() };
         ledger.record(&Purge { soft: true, rules: vec![rule.clone()] }).await.unwrap();
         assert_eq!(word(ledger.verdict(&stamp)), "stale", "{rule:?}");
+    }
+}
+
+async fn purge(ledger: &Ledger, rule: Rule) -> Result<Sequence, RecordError> {
+    ledger.record(&Purge { soft: false, rules: vec![rule] }).await
+}
+
+fn journal(directory: &Path) -> PathBuf {
+    directory.join("purges/journal")
+}
+
+/// What the purges in a directory say of an object that was asked for at this moment.
+fn judged(directory: &Path, sequence: Sequence) -> &'static str {
+    let ledger = Ledger::open(Some(directory)).unwrap();
+    word(ledger.verdict(&Stamp { sequence, labels: labels() }))
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_holds_after_a_restart() {
+    for (rule, names_it) in table() {
+        for (soft, wanted) in [(false, "gone"), (true, "stale")] {
+            let directory = tempfile::tempdir().unwrap();
+            let ledger = Ledger::open(Some(directory.path())).unwrap();
+            let before = ledger.sequence();
+            ledger.record(&Purge { soft, rules: vec![rule.clone()] }).await.unwrap();
+            let after = ledger.sequence();
+            // no farewell: as after kill -9
+            drop(ledger);
+            let wanted = if names_it { wanted } else { "stands" };
+            assert_eq!(judged(directory.path(), before), wanted, "{rule:?}");
+            // and once more: the journal was written anew
+            assert_eq!(judged(directory.path(), before), wanted, "{rule:?}, the second start");
+            assert_eq!(judged(directory.path(), after), "stands", "{rule:?}, asked for afterwards");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_last_record_that_is_cut_or_damaged_is_dropped_and_the_others_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    let asked = ledger.sequence();
+    purge(&ledger, tag("other")).await.unwrap();
+    purge(&ledger, tag("front")).await.unwrap();
+    let middle = ledger.sequence();
+    purge(&ledger, host(Side::Client, "www.example.com")).await.unwrap();
+    drop(ledger);
+    let whole = fs::read(journal(directory.path())).unwrap();
+    for cut in 0..=40 {
+        for flip in [false, true] {
+            let mut bytes = whole.clone();
+            if flip {
+                let last = bytes.len() - 1;
+                if cut == 40 {
+                    continue;
+                }
+                bytes[last - cut] ^= 0x10;
+            } else {
+                bytes.truncate(whole.len() - cut);
+            }
+            fs::write(journal(directory.path()), &bytes).unwrap();
+            let wanted = if cut == 0 && !flip { "gone" } else { "stands" };
+            assert_eq!(judged(directory.path(), middle), wanted, "{cut} bytes, flip: {flip}");
+            fs::write(journal(directory.path()), &bytes).unwrap();
+            assert_eq!(judged(directory.path(), asked), "gone", "{cut} bytes, flip: {flip}: the record before it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_broken_elsewhere_counts_as_a_purge_of_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    purge(&ledger, tag("other")).await.unwrap();
+    purge(&ledger, tag("another")).await.unwrap();
+    let asked = ledger.sequence();
+    drop(ledger);
+    let whole = fs::read(journal(directory.path())).unwrap();
+    assert_eq!(judged(directory.path(), asked), "stands", "as it is");
+    for at in (0..whole.len() - 40).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(journal(directory.path()), &bytes).unwrap();
+        assert_eq!(judged(directory.path(), asked), "gone", "byte {at}");
+        assert_eq!(judged(directory.path(), asked), "gone", "byte {at}, the start after that");
+    }
+    for text in [&b""[..], b"x", &whole[1..], b"something else entirely, and longer than one record"] {
+        fs::write(journal(directory.path()), text).unwrap();
+        assert_eq!(judged(directory.path(), asked), "gone", "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn sequences_grow_over_restarts_even_when_the_clock_steps_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for start in 0..5 {
+        let ledger = Ledger::open(Some(directory.path())).unwrap();
+        let begins = ledger.sequence();
+        // ahead of all that the process before may have given out, whatever the clock says by now
+        let unseen = if start == 0 { 0 } else { 5 * 60 * 1_000_000 };
+        assert!(begins > last + unseen, "start {start}: {begins} after {last}");
+        last = purge(&ledger, tag("x")).await.unwrap();
+        let after = ledger.sequence();
+        assert!(after > last, "start {start}: {after} after {last}");
+        last = after;
+    }
+}
+
+#[tokio::test]
+async fn a_stamp_that_no_sequence_explains_is_out_of_reach_of_purges_and_gone() {
+    let ledger = Ledger::open(None).unwrap();
+    let stamp = |sequence| Stamp { sequence, labels: labels() };
+    let now = ledger.sequence();
+    assert_eq!(ledger.verdict(&stamp(now)), Verdict::Stands);
+    assert_eq!(ledger.verdict(&stamp(now + 3_600_000_000)), Verdict::Gone);
+}
+
+#[tokio::test]
+async fn purges_at_once_are_all_on_disk_and_share_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    let asked = ledger.sequence();
+    let tasks: Vec<_> = (0..200)
+        .map(|n| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move { purge(&ledger, tag(&n.to_string())).await.unwrap() })
+        })
+        .collect();
+    let mut sequences = Vec::new();
+    for task in tasks {
+        sequences.push(task.await.unwrap());
+    }
+    sequences.sort_unstable();
+    sequences.dedup();
+    assert_eq!(sequences.len(), 200, "every purge has a sequence of its own");
+    drop(ledger);
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    for n in 0..200 {
+        let fields = answer(&[("surrogate-key", &n.to_string())]);
+        let stamp = Stamp { sequence: asked, labels: Arc::new(Labels::new(&NAMES, &fields)) };
+        assert_eq!(word(ledger.verdict(&stamp)), "gone", "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_is_said_and_written_as_soon_as_it_can_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    let asked = ledger.sequence();
+    // the journal's place is taken by a directory, and so is the new file's: nothing can be written, whoever asks
+    let (path, new) = (journal(directory.path()), directory.path().join("purges/journal.new"));
+    fs::create_dir(&new).unwrap();
+    ledger.break_journal().await;
+    let refused = purge(&ledger, tag("front")).await;
+    assert!(matches!(refused, Err(RecordError::Journal(_))), "{refused:?}");
+    let stamp = Stamp { sequence: asked, labels: labels() };
+    assert_eq!(word(ledger.verdict(&stamp)), "gone", "in force all the same");
+    assert_eq!(judged_copy(&path, asked), "stands", "not on disk");
+    fs::remove_dir(&new).unwrap();
+    purge(&ledger, tag("unrelated")).await.unwrap();
+    assert_eq!(judged_copy(&path, asked), "gone", "the next purge brings it to disk");
+}
+
+/// As [`judged`], without touching the journal.
+fn judged_copy(journal: &Path, sequence: Sequence) -> &'static str {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("purges")).unwrap();
+    fs::copy(journal, directory.path().join("purges/journal")).unwrap();
+    judged(directory.path(), sequence)
+}
+
+#[tokio::test]
+async fn the_journal_does_not_grow_when_the_same_is_purged_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    let asked = ledger.sequence();
+    for _ in 0..20 {
+        let rules = vec![tag("front"); 500];
+        ledger.record(&Purge { soft: false, rules }).await.unwrap();
+    }
+    let size = fs::metadata(journal(directory.path())).unwrap().len();
+    assert!(size < 5000 * 40, "{size} bytes for one rule");
+    assert_eq!((ledger.rules(), judged(directory.path(), asked)), (1, "gone"));
+}
+
+proptest! {
+    #[test]
+    fn labels_come_back_from_disk_as_they_were(
+        texts in prop::array::uniform4("[a-z/%]{0,40}"),
+        query in prop::collection::vec(any::<u8>(), 0..40),
+        tags in prop::collection::vec("[!-~]{1,20}", 0..300),
+    ) {
+        let [key_host, key_path, client_host, client_path] = &texts;
+        let names = Names { key_host, key_path, client_host, client_path, query: &query };
+        let labels = Labels::new(&names, &answer(&[("surrogate-key", &tags.join(" "))]));
+        let read = Labels::decode(labels.encode());
+        prop_assert_eq!(read.as_ref(), Some(&labels));
+        prop_assert_eq!((labels.key_host(), labels.key_path()), (key_host.as_bytes(), key_path.as_bytes()));
+        prop_assert_eq!(labels.client_host(), client_host.as_bytes());
+        if !client_path.is_empty() {
+            prop_assert_eq!(labels.client_path(), client_path.as_bytes());
+        }
+        prop_assert_eq!(labels.query(), &query[..]);
+        let different: std::collections::BTreeSet<&String> = tags.iter().collect();
+        prop_assert_eq!(labels.every_tag(), different.len() > MAX_TAGS);
+        prop_assert_eq!(labels.tags().count(), if different.len() > MAX_TAGS { 0 } else { different.len() });
+    }
+
+    #[test]
+    fn hostile_bytes_are_no_labels_or_labels_that_can_be_read(
+        start in prop::collection::vec(0u8..3, 22),
+        rest in prop::collection::vec(any::<u8>(), 0..80),
+        ends in prop::array::uniform5(0u32..90),
+    ) {
+        let mut bytes = [&start[..], &rest[..]].concat();
+        for bytes in [rest.clone(), bytes.clone(), {
+            bytes[0] = 1;
+            for (at, end) in ends.iter().enumerate() {
+                bytes[2 + at * 4..6 + at * 4].copy_from_slice(&end.to_le_bytes());
+            }
+            bytes
+        }] {
+            if let Some(labels) = Labels::decode(&bytes) {
+                prop_assert_eq!(labels.encode(), &bytes[..]);
+                let texts = [labels.key_host(), labels.key_path(), labels.client_host(), labels.client_path(), labels.query()];
+                prop_assert!(texts.iter().all(|text| text.len() <= bytes.len()));
+                prop_assert!(labels.tags().count() <= MAX_TAGS);
+                let _ = rules::Rules::default().marks(&labels);
+            }
+        }
     }
 }

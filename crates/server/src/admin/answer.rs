@@ -12,6 +12,8 @@ pub(super) struct Answer {
     status: u16,
     content_type: &'static str,
     extra: Option<(&'static str, &'static str)>,
+    /// Seconds until the same may be asked again.
+    again: Option<u32>,
     body: Vec<u8>,
     /// The connection ends after it.
     pub(super) last: bool,
@@ -46,13 +48,18 @@ impl Answer {
         Self { extra: Some(("Allow", allowed.list())), ..answer }
     }
 
+    /// Says in how many seconds to come again.
+    pub(super) fn retry_after(self, seconds: Option<u32>) -> Self {
+        Self { again: seconds, ..self }
+    }
+
     /// Ends the connection: what is left of the request is not read.
     pub(super) fn last(self) -> Self {
         Self { last: true, ..self }
     }
 
     fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, content_type, extra: None, body, last: false }
+        Self { status, content_type, extra: None, again: None, body, last: false }
     }
 
     pub(super) fn into_parts(self) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
@@ -62,6 +69,9 @@ impl Answer {
         head.insert_header(header::CACHE_CONTROL, "no-store")?;
         if let Some((name, value)) = self.extra {
             head.insert_header(name, value)?;
+        }
+        if let Some(seconds) = self.again {
+            head.insert_header("Retry-After", seconds)?;
         }
         Ok((head, self.body))
     }

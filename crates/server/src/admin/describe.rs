@@ -6,7 +6,7 @@ use leeward_config::Snapshot;
 use leeward_config::ready::{Origin, Servers};
 use serde_json::{Value, json};
 
-use super::{Origins, Sources};
+use super::{Origins, Purges, Sources};
 use crate::life::{Reloader, Report};
 
 /// The sources of an edge: token, configuration and reload are the reloader's.
@@ -17,6 +17,7 @@ pub fn sources(
     metrics: impl Fn() -> Vec<u8> + Send + Sync + 'static,
     cache: impl Fn() -> Value + Send + Sync + 'static,
     origins: Origins,
+    purges: Arc<Purges>,
 ) -> Sources {
     let (for_token, for_config) = (Arc::clone(&reloader), Arc::clone(&reloader));
     Sources {
@@ -38,6 +39,10 @@ pub fn sources(
             about
         }),
         cache: Box::new(cache),
+        purge: Box::new(move |body| {
+            let purges = Arc::clone(&purges);
+            Box::pin(async move { purges.reply(&body).await })
+        }),
         origins: Box::new(move || origins.describe()),
     }
 }

@@ -6,11 +6,13 @@
 mod answer;
 mod describe;
 mod origins;
+mod purge;
 mod routes;
 
 #[cfg(test)]
 mod tests;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,19 +31,21 @@ use crate::life::Stage;
 use answer::Answer;
 pub use describe::sources;
 pub use origins::Origins;
+pub use purge::{Purges, Reply};
 use routes::{Method, Route};
 
 /// From the start of the wait for a request to the end of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The whole request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Request body in bytes; more is 413.
-const MAX_BODY: usize = 64 * 1024;
 /// Idle time of a kept connection, in seconds.
 const KEEPALIVE: u64 = 25;
 
 /// What a reload came to: whether the new configuration runs, and the report.
 pub type Reloaded = (bool, Value);
+
+/// What becomes of a purge, soon.
+pub type Purging = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Where the answers come from. Each is asked once for every request that needs it.
 pub struct Sources {
@@ -55,6 +59,8 @@ pub struct Sources {
     pub config: Box<dyn Fn() -> Value + Send + Sync>,
     /// What the cache holds.
     pub cache: Box<dyn Fn() -> Value + Send + Sync>,
+    /// Purges what a request's body names.
+    pub purge: Box<dyn Fn(Vec<u8>) -> Purging + Send + Sync>,
     /// How the origins are.
     pub origins: Box<dyn Fn() -> Value + Send + Sync>,
 }
@@ -91,13 +97,13 @@ impl Admin {
         {
             return Answer::not_allowed(allowed).last();
         }
-        if let Err(answer) = body(http).await {
-            return answer;
+        match body(http, route.max_body()).await {
+            Ok(body) => self.route(route, body).await,
+            Err(answer) => answer,
         }
-        self.route(route).await
     }
 
-    async fn route(&self, route: Route) -> Answer {
+    async fn route(&self, route: Route, body: Vec<u8>) -> Answer {
         match route {
             Route::Health => Answer::text(200, "ok\n"),
             Route::Ready if self.stage.ready() => Answer::text(200, "ready\n"),
@@ -115,6 +121,10 @@ impl Admin {
                     Err(_) => Answer::error(500, "the reload failed unexpectedly; the log says more"),
                 }
             }
+            Route::Purge => {
+                let Reply { status, body, again } = (self.sources.purge)(body).await;
+                Answer::json(status, &body).retry_after(again)
+            }
             Route::Later(path) => Answer::error(404, &format!("{path} is not supported yet")),
             Route::Unknown => Answer::error(404, "no such path"),
         }
@@ -129,12 +139,12 @@ fn authorised(headers: &HeaderMap, token: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty() && bool::from(given.ct_eq(token))
 }
 
-/// Reads the request body to its end, within its limits. No route needs it yet.
-async fn body(http: &mut ServerSession) -> Result<Vec<u8>, Answer> {
+/// Reads the request body to its end, within its limits.
+async fn body(http: &mut ServerSession, max: usize) -> Result<Vec<u8>, Answer> {
     let read = async {
         let mut body = Vec::new();
         while let Some(chunk) = http.read_request_body().await? {
-            if body.len() + chunk.len() > MAX_BODY {
+            if body.len() + chunk.len() > max {
                 return Error::e_explain(ErrorType::HTTPStatus(413), "request body too large");
             }
             body.extend_from_slice(&chunk);

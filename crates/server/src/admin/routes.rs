@@ -1,5 +1,10 @@
 //! What can be asked.
 
+/// Request body in bytes.
+pub(super) const MAX_BODY: usize = 64 * 1024;
+/// Body of a purge: room for as many URLs as it may name, if they are not all of the longest.
+const MAX_PURGE: usize = 1024 * 1024;
+
 /// A request method that some path answers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
@@ -36,6 +41,7 @@ pub(super) enum Route {
     Cache,
     Origins,
     Reload,
+    Purge,
     /// In the contract, and not built yet.
     Later(&'static str),
     Unknown,
@@ -51,7 +57,7 @@ impl Route {
             "/v1/cache" => Self::Cache,
             "/v1/origins" => Self::Origins,
             "/v1/reload" => Self::Reload,
-            "/v1/purge" => Self::Later("/v1/purge"),
+            "/v1/purge" => Self::Purge,
             "/v1/rollback" => Self::Later("/v1/rollback"),
             "/v1/generations" => Self::Later("/v1/generations"),
             "/v1/explain" => Self::Later("/v1/explain"),
@@ -64,13 +70,18 @@ impl Route {
         matches!(self, Self::Health | Self::Ready)
     }
 
+    /// Bytes of the request's body; more is 413.
+    pub(super) fn max_body(self) -> usize {
+        if self == Self::Purge { MAX_PURGE } else { MAX_BODY }
+    }
+
     /// The only method it answers to; absent: it does not get so far.
     pub(super) fn allows(self) -> Option<Method> {
         match self {
             Self::Health | Self::Ready | Self::Metrics | Self::Config | Self::Cache | Self::Origins => {
                 Some(Method::Get)
             }
-            Self::Reload => Some(Method::Post),
+            Self::Reload | Self::Purge => Some(Method::Post),
             Self::Later(_) | Self::Unknown => None,
         }
     }

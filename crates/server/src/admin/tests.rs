@@ -1,3 +1,4 @@
+use super::routes::MAX_BODY;
 use super::*;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,11 @@ fn sources(token: Option<&'static str>, reload_works: Arc<AtomicBool>) -> Source
         }),
         config: Box::new(|| json!({ "generation": 7 })),
         cache: Box::new(|| json!({ "objects": 3 })),
+        purge: Box::new(|body| {
+            let again = (body == b"much").then_some(7);
+            let body = json!({ "bytes": body.len() });
+            Box::pin(async move { Reply { status: again.map_or(200, |_| 503), body, again } })
+        }),
         origins: Box::new(|| json!({ "origins": [] })),
     }
 }
@@ -79,7 +85,8 @@ async fn every_path_says_what_it_is_for_and_refuses_other_methods() {
         ("GET", "/v1/reload", "405", "Allow: POST"),
         ("POST", "/metrics", "405", "Allow: GET, HEAD"),
         ("DELETE", "/healthz", "405", "Allow: GET, HEAD"),
-        ("POST", "/v1/purge", "404", "not supported yet"),
+        ("GET", "/v1/purge", "405", "Allow: POST"),
+        ("POST", "/v1/purge", "200", "\"bytes\": 0"),
         ("GET", "/v1/origins", "200", "\"origins\": []"),
         ("GET", "/v1/explain", "404", "not supported yet"),
         ("GET", "/", "404", "no such path"),
@@ -114,6 +121,7 @@ async fn only_the_probes_answer_without_the_token() {
         ("/readyz", String::new(), "200"),
         ("/metrics", String::new(), "401"),
         ("/v1/config", String::new(), "401"),
+        ("/v1/purge", String::new(), "401"),
         ("/nothing", String::new(), "401"),
         ("/metrics", bearer(TOKEN), "200"),
         ("/nothing", bearer(TOKEN), "404"),
@@ -139,6 +147,7 @@ async fn a_web_page_cannot_post_where_there_is_no_token() {
     let (open, closed) = (serve(None).await, serve(Some(TOKEN)).await);
     let origin = "Origin: https://evil.test\r\nContent-Length: 0\r\n";
     assert_eq!(status(&open.get("POST", "/v1/reload", origin).await), "403");
+    assert_eq!(status(&open.get("POST", "/v1/purge", origin).await), "403");
     let with_token = format!("{origin}Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(status(&closed.get("POST", "/v1/reload", &with_token).await), "200");
 }
@@ -158,11 +167,18 @@ async fn readiness_follows_the_stage() {
 #[tokio::test]
 async fn a_request_body_has_a_limit() {
     let served = serve(None).await;
+    for (length, wanted) in [(4, "200"), (1024 * 1024, "200"), (1024 * 1024 + 1, "413")] {
+        let body = "x".repeat(length);
+        let answer = served.get("POST", "/v1/purge", &format!("Content-Length: {length}\r\n\r\n{body}")).await;
+        assert_eq!(status(&answer), wanted, "{length} bytes to purge: {answer}");
+    }
     for (length, wanted) in [(0, "200"), (MAX_BODY, "200"), (MAX_BODY + 1, "413")] {
         let body = "x".repeat(length);
         let answer = served.get("POST", "/v1/reload", &format!("Content-Length: {length}\r\n\r\n{body}")).await;
         assert_eq!(status(&answer), wanted, "{length} bytes: {answer}");
     }
+    let answer = served.get("POST", "/v1/purge", "Content-Length: 4\r\n\r\nmuch").await;
+    assert!(status(&answer) == "503" && answer.contains("\r\nRetry-After: 7\r\n"), "{answer}");
     let answer = served.ask("NONSENSE\r\n\r\n").await;
     assert_eq!(status(&answer), "400", "{answer}");
 }

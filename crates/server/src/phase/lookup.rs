@@ -98,9 +98,9 @@ pub(crate) fn key(session: &Session, ctx: &mut Context) -> pingora::Result<Cache
 #[derive(Debug)]
 pub(crate) struct KeyParts<'r> {
     scheme: &'static str,
-    host: String,
-    path: &'r str,
-    query: Vec<u8>,
+    pub(crate) host: String,
+    pub(crate) path: &'r str,
+    pub(crate) query: Vec<u8>,
 }
 
 impl std::fmt::Display for KeyParts<'_> {
@@ -133,7 +133,7 @@ pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r R
 }
 
 /// An origin in keys. A directory is unique within its platform only, and no host has a slash.
-fn origin_component(origin: &Origin) -> String {
+pub(crate) fn origin_component(origin: &Origin) -> String {
     format!("{}/{}", origin.platform.name(), origin.name)
 }
 

@@ -1,6 +1,10 @@
 //! The fifth phase: is the origin's answer kept, and for how long.
 
+use std::sync::Arc;
+
+use http::HeaderMap;
 use leeward_cache::freshness::{self, Exchange, Verdict};
+use leeward_cache::purge::{Labels, Names, Stamp};
 use leeward_config::ready::SetCookie;
 use leeward_rules::decide;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -8,9 +12,9 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
-use super::{admission, fetch};
+use super::{admission, fetch, lookup};
 use crate::cache_parts::{CacheParts, ORIGIN_ERROR};
-use crate::context::Context;
+use crate::context::{Context, Route};
 
 /// Judges an answer by RFC 9111, the site's `caching` rule and the configuration.
 pub(crate) fn judge(
@@ -48,7 +52,13 @@ pub(crate) fn judge(
         now,
     };
     match freshness::judge(&exchange, &policy) {
-        Verdict::Store(meta) if admission::keeps(parts, session, meta.headers(), ctx) => RespCacheable::Cacheable(meta),
+        Verdict::Store(mut meta) if admission::keeps(parts, session, meta.headers(), ctx) => {
+            if let Some(route) = &ctx.route {
+                let labels = Arc::new(labels(request, &exchange.response.headers, ctx, route));
+                meta.extensions_mut().insert(Stamp { sequence: ctx.fetch.sequence, labels });
+            }
+            RespCacheable::Cacheable(meta)
+        }
         Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),
         Verdict::Refuse(refusal) => {
             ctx.lookup.refused = Some(refusal.as_str());
@@ -57,6 +67,19 @@ pub(crate) fn judge(
             RespCacheable::Uncacheable(if passes { ORIGIN_ERROR } else { NoCacheReason::OriginNotCache })
         }
     }
+}
+
+/// What purges can name an answer by.
+pub(crate) fn labels(request: &RequestHeader, answer: &HeaderMap, ctx: &Context, route: &Route) -> Labels {
+    let key = lookup::key_parts(request, ctx, route);
+    let names = Names {
+        key_host: &key.host,
+        key_path: key.path,
+        client_host: &route.host,
+        client_path: route.path.as_str(),
+        query: &key.query,
+    };
+    Labels::new(&names, answer)
 }
 
 /// Which variant of a stored answer this request wants.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use leeward_server::accept::{self, Counters, Gate, Listener};
-use leeward_server::admin::{Admin, Sources};
+use leeward_server::admin::{Admin, Reply, Sources};
 use leeward_server::life::{self, Drain, Handlers, Signals, Stage};
 use leeward_telemetry::Metrics;
 use pingora::server::RunArgs;
@@ -67,6 +67,7 @@ fn child() {
         reload: Box::new(|| (true, json!({}))),
         config: Box::new(|| json!({})),
         origins: Box::new(|| json!({})),
+        purge: Box::new(|_| Box::pin(async { Reply { status: 200, body: json!({}), again: None } })),
         cache: Box::new(move || {
             let (reloads, reopened) = (reloads.load(Ordering::SeqCst), reopened.load(Ordering::SeqCst));
             json!(format!("reloads={reloads} reopened={reopened}"))

@@ -208,6 +208,7 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
     ctx.fetch.watch = prepared.watch;
     ctx.fetch.current = Some(current);
     ctx.fetch.asked_at = Some(SystemTime::now());
+    ctx.fetch.sequence = edge.cache.ledger.sequence();
     Ok(prepared.peer)
 }
 

@@ -7,6 +7,7 @@ mod midgress;
 mod route;
 pub(crate) mod strict;
 
+pub(crate) use address::host_of;
 pub(crate) use intake::{begin, check, check_head, measure};
 pub(crate) use midgress::validate;
 pub(crate) use route::{redirect, route};
