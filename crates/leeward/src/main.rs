@@ -31,6 +31,8 @@ enum Command {
     Status(commands::status::Args),
     /// Say how the origin servers are; or which addresses they must let in; or ask each for its validation path.
     Origins(commands::origins::Args),
+    /// Purge URLs, prefixes, hosts, tags or everything from the running edge's cache.
+    Purge(commands::purge::Args),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Start a small origin, its mirror and an edge on loopback, and say what to try.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Origins(args) => commands::origins::run(&args),
+        Command::Purge(args) => commands::purge::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Demo(args) => commands::demo::run(&args),
     };

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod origins;
+pub(crate) mod purge;
 pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod schema;

@@ -37,18 +37,39 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// A question to the admin listener.
+pub(crate) struct Ask<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) token: Option<&'a [u8]>,
+    /// JSON to post; absent: GET.
+    pub(crate) body: Option<&'a [u8]>,
+    /// For each read.
+    pub(crate) patience: Duration,
+}
+
 /// The status and the body of `GET path`.
 pub(crate) fn get(address: SocketAddr, path: &str, token: Option<&[u8]>) -> anyhow::Result<(u16, String)> {
+    ask(address, &Ask { path, token, body: None, patience: PATIENCE })
+}
+
+/// The status and the body of the answer.
+pub(crate) fn ask(address: SocketAddr, ask: &Ask<'_>) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context("nobody answers")?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ask.patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
-    if let Some(token) = token {
+    let (method, path) = (if ask.body.is_some() { "POST" } else { "GET" }, ask.path);
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
+    if let Some(token) = ask.token {
         request.extend_from_slice(b"Authorization: Bearer ");
         request.extend_from_slice(token);
         request.extend_from_slice(b"\r\n");
     }
+    if let Some(body) = ask.body {
+        let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        request.extend_from_slice(fields.as_bytes());
+    }
     request.extend_from_slice(b"\r\n");
+    request.extend_from_slice(ask.body.unwrap_or_default());
     stream.write_all(&request)?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer).context("no answer in time")?;
