@@ -243,7 +243,8 @@ impl Edge {
         Metrics::parse(&answer.text())
     }
 
-    fn token(&self) -> Option<String> {
+    /// The admin listener's token, where the names have one.
+    pub(crate) fn token(&self) -> Option<String> {
         self.setup.names.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone())
     }
 

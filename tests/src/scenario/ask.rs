@@ -86,7 +86,8 @@ impl Client {
     }
 }
 
-fn got(response: Response, end: Option<Lost>, took: Duration) -> Got {
+/// An answer as expectations see it.
+pub(super) fn got(response: Response, end: Option<Lost>, took: Duration) -> Got {
     Got {
         status: response.status(),
         fields: response.head.fields,

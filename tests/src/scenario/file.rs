@@ -11,6 +11,7 @@ use super::crowd::Budget;
 use super::dns::{DnsSetup, Questions};
 use super::expect::{Expect, Seen, Want};
 use super::fill::{self, Named};
+use super::purge::Purge;
 use crate::dns::Entry;
 use crate::origin::{Headers, Script};
 use crate::size::Size;
@@ -154,6 +155,8 @@ pub(super) enum Step {
     Dns(BTreeMap<String, Entry>),
     /// What the DNS server was asked.
     Questions(Questions),
+    /// What is stored is purged.
+    Purge(Box<Purge>),
     /// The configuration changes.
     Reload(Reload),
     /// An entry of the access log.
@@ -180,13 +183,14 @@ impl<'de> Deserialize<'de> for Step {
             "open" => Self::Open(from(map)?),
             "dns" => Self::Dns(only(map)?),
             "questions" => Self::Questions(from(map)?),
+            "purge" => Self::Purge(from(map)?),
             "reload" => Self::Reload(from(map)?),
             "log" => Self::Log(only(map)?),
             "metrics" => Self::Metrics(only(map)?),
             "wait" => Self::Wait(only(map)?),
             other => {
-                let verbs = "ask, raw, together, origin, origins, stop, start, deafen, play, open, dns, questions, reload, log, \
-                             metrics, wait";
+                let verbs = "ask, raw, together, origin, origins, stop, start, deafen, play, open, dns, questions, purge, reload, \
+                             log, metrics, wait";
                 return Err(D::Error::custom(format!("a step begins with one of {verbs}, not {other:?}")));
             }
         })

@@ -136,6 +136,7 @@ impl Stage {
             Step::Open(open) => self.origin(&open.at).open(&open.open),
             Step::Dns(names) => names.iter().for_each(|(name, entry)| self.dns().set(name, entry.clone())),
             Step::Questions(wanted) => return wanted.misses(self.dns()),
+            Step::Purge(purge) => return purge.misses(self.edge()),
             Step::Wait(span) => wait::pause(span.0),
             Step::Reload(reload) => {
                 match &reload.reload {
@@ -391,6 +392,7 @@ fn title(step: &Step) -> String {
         Step::Dns(names) => format!("dns {:?}", names.keys()),
         Step::Questions(wanted) => format!("questions {}", wanted.questions),
         Step::Open(open) => format!("open {}", open.open),
+        Step::Purge(purge) => format!("purge {:?}", purge.purge),
         Step::Reload(_) => "reload".to_owned(),
         Step::Log(_) => "log".to_owned(),
         Step::Metrics(_) => "metrics".to_owned(),
