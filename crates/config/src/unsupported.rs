@@ -34,7 +34,6 @@ const KEYS: &[(&str, When)] = &[
     ("token_auth", Given),
     ("rate_limits", NotEmpty),
     ("waf.mode", Word(&["detect", "block"])),
-    ("debug", NotEmpty),
 ];
 
 /// Matches of the policy language.

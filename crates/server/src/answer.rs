@@ -7,6 +7,9 @@ use leeward_telemetry::status_fields::{self, NAME};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
 
+use crate::context::Context;
+use crate::phase::debug;
+
 /// Methods named in a 405.
 const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// Seconds a client is asked to wait when no origin can be reached.
@@ -53,7 +56,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the client is gone.
-    pub(crate) async fn write(&self, session: &mut Session) -> pingora::Result<()> {
+    pub(crate) async fn write(&self, session: &mut Session, ctx: &Context) -> pingora::Result<()> {
         if self.close {
             session.set_keepalive(None);
         }
@@ -73,6 +76,7 @@ impl Answer {
             503 => header.insert_header("Retry-After", WAIT)?,
             _ => {}
         }
+        debug::tell_own(session, &mut header, ctx)?;
         let header_only = session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), header_only).await?;
         // also without a body: the end is what tells an HTTP/2 client that the answer is whole

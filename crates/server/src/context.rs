@@ -11,6 +11,7 @@ use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{Attempt, Failover};
+use leeward_telemetry::debug_fields::Directives;
 use leeward_telemetry::{AttemptResult, CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_cache::key::HashBinary;
@@ -56,6 +57,8 @@ pub(crate) struct Client {
     pub(crate) place: Option<Place>,
     /// Whether another tier of this CDN asks on the client's behalf.
     pub(crate) midgress: bool,
+    /// The client knows the secret of `debug`: what it wants to be told. Written by phase/debug.
+    pub(crate) debug: Option<Directives>,
 }
 
 /// What is asked for.
@@ -217,6 +220,7 @@ impl Context {
                 protocol: "HTTP/1.1",
                 place: None,
                 midgress: false,
+                debug: None,
             },
             route: None,
             lookup: Lookup::default(),

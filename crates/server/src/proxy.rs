@@ -26,7 +26,9 @@ use crate::accept;
 use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
-use crate::phase::{admission, deliver, failover, fetch, log, lookup, request, security, store, watch, websocket};
+use crate::phase::{
+    admission, debug, deliver, failover, fetch, log, lookup, request, security, store, watch, websocket,
+};
 
 /// The edge: what all requests share.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl ProxyHttp for Leeward {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let Err(answer) = self.admit(session, ctx).await else { return Ok(false) };
         ctx.reason = Some(answer.reason);
-        answer.write(session).await?;
+        answer.write(session, ctx).await?;
         Ok(true)
     }
 
@@ -153,7 +155,7 @@ impl ProxyHttp for Leeward {
             return Ok(true);
         }
         ctx.reason = Some(Reason::NoOrigin);
-        Answer::error(404, Reason::NoOrigin).write(session).await?;
+        Answer::error(404, Reason::NoOrigin).write(session, ctx).await?;
         Ok(false)
     }
 
@@ -263,7 +265,8 @@ impl ProxyHttp for Leeward {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        deliver::finish(session, response, ctx)
+        deliver::finish(session, response, ctx)?;
+        debug::tell(session, response, ctx)
     }
 
     fn response_body_filter(

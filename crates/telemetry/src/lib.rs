@@ -4,6 +4,7 @@
 //! Nothing here decides anything; phases hand over what they did.
 
 pub mod access_log;
+pub mod debug_fields;
 pub mod metrics;
 pub mod status_fields;
 pub mod words;

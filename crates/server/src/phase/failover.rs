@@ -100,7 +100,7 @@ pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error
         _ => None,
     };
     let answer = answer.unwrap_or_else(|| Answer::error(status, reason));
-    if let Err(error) = answer.write(session).await {
+    if let Err(error) = answer.write(session, ctx).await {
         log::debug!("the client left before its answer: {error}");
     }
     done

@@ -103,6 +103,22 @@ pub(crate) struct KeyParts<'r> {
     pub(crate) query: Vec<u8>,
 }
 
+impl KeyParts<'_> {
+    /// The key as customers' tools know it, `//http/800001/photos/a.jpg`: the origin by its directory, or else the host.
+    pub(crate) fn as_url(&self, account: &str) -> String {
+        let host = match self.host.split_once('/') {
+            Some((_, directory)) => format!("80{account}/{directory}"),
+            None => self.host.clone(),
+        };
+        let mut url = format!("//{}/{host}{}", self.scheme, self.path);
+        if !self.query.is_empty() {
+            url.push('?');
+            url.extend(self.query.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' }));
+        }
+        url
+    }
+}
+
 impl std::fmt::Display for KeyParts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {} {}", self.scheme, self.host, self.path)?;

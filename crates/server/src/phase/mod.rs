@@ -10,9 +10,11 @@
 //! * [`deliver`]: what the client sees
 //! * [`log`](mod@log): what remains
 //!
-//! Two things go through several of them: [`watch`], the times of an attempt, and [`websocket`].
+//! Three things go through several of them: [`watch`], the times of an attempt, [`websocket`], and [`debug`], answers that say how
+//! they came about.
 
 pub(crate) mod admission;
+pub(crate) mod debug;
 pub(crate) mod deliver;
 pub(crate) mod failover;
 pub(crate) mod fetch;

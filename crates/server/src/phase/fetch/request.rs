@@ -11,6 +11,7 @@ use pingora::{Error, ErrorType};
 use super::parents;
 use super::redirects::Followed;
 use crate::context::{Context, Route};
+use crate::phase::debug;
 use crate::{header_edits, node};
 
 /// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
@@ -32,6 +33,7 @@ static UNTRUSTED: [HeaderName; 9] = [
 /// When the path that rules made is no path; configuration checks exclude it.
 pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let Some(route) = &ctx.route else { return Ok(()) };
+    debug::strip(request);
     if parents::asked(ctx) {
         return parents::prepare(request, route, ctx);
     }

@@ -14,6 +14,7 @@ use pingora_proxy::Session;
 use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
+use crate::phase::debug;
 use crate::{accept, node};
 
 /// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
@@ -35,6 +36,7 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     ctx.client.scheme = if tls { Scheme::Https } else { Scheme::Http };
     midgress::recognise(session, ctx, peer(session));
+    debug::recognise(session, ctx);
     let limits = &ctx.snapshot.server.limits;
     // what the client or the version forbids stays forbidden, and while the process ends nothing is kept; an in-process
     // request has no connection
