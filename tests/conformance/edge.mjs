@@ -17,8 +17,8 @@ cache:
   memory: 64MiB
   store_on_hit: 1
   default_max_age: 0s
-  # heuristic: on
-
+  heuristic: on
+  request_directives: ignore
   set_cookie: store
   query_string: unique
   max_stale: 2m

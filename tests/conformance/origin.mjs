@@ -18,8 +18,6 @@ export async function start (suite) {
     if (what === 'test') interim(request, response, configs.get(segments[0]))
     handler(segments, request, response)
   })
-  // the tests pause for three seconds; a connection that is closed between two of them says nothing about caching
-  server.keepAliveTimeout = 60_000
   await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
   return server
 }

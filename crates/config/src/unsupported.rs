@@ -27,8 +27,6 @@ const KEYS: &[(&str, When)] = &[
     ("cache.slice_from", Given),
     ("cache.slice_size", Given),
     ("cache.variants", Given),
-    ("cache.heuristic", Word(&["on"])),
-    ("cache.request_directives", Word(&["honor"])),
     ("sites.*.waf.mode", Word(&["detect", "block"])),
     ("country_filters", NotEmpty),
     ("token_auth", Given),

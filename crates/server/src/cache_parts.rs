@@ -21,11 +21,16 @@ const SHARDS: usize = 32;
 /// request looks up what is stored all the same, which is what it may need while the origin fails.
 pub(crate) const ORIGIN_ERROR: NoCacheReason = NoCacheReason::Custom("origin error");
 
+/// Why the answer to one request is not stored, whatever is with others for the same object. Not remembered either.
+pub(crate) const ONE_REQUEST: NoCacheReason = NoCacheReason::Custom("one request");
+
 /// The parts of the cache.
 pub(crate) struct CacheParts {
     pub(crate) store: &'static Store,
     pub(crate) lock: &'static CacheKeyLockImpl,
     pub(crate) predictor: &'static (dyn CacheablePredictor + Sync),
+    /// The same for requests with `Authorization`, whose answers are mostly not stored.
+    pub(crate) predictor_authorized: &'static (dyn CacheablePredictor + Sync),
     pub(crate) admission: &'static Sketch,
     pub(crate) ledger: Arc<Ledger>,
 }
@@ -45,13 +50,15 @@ impl CacheParts {
         let ledger = Ledger::open(config.disk.as_ref().map(|disk| disk.path.as_path()))?;
         let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, FILL_LOCK)));
-        let predictor: &'static Predictor<SHARDS> = Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes))));
+        let predictor =
+            || -> &'static Predictor<SHARDS> { Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes)))) };
+        let (predictor, predictor_authorized) = (predictor(), predictor());
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
-        Ok(Box::leak(Box::new(Self { store, lock, predictor, admission, ledger })))
+        Ok(Box::leak(Box::new(Self { store, lock, predictor, predictor_authorized, admission, ledger })))
     }
 }
 
 /// Whether a reason says nothing about the object's next answer.
 fn passes(reason: &'static str) -> bool {
-    NoCacheReason::Custom(reason) == ORIGIN_ERROR
+    [ORIGIN_ERROR, ONE_REQUEST].contains(&NoCacheReason::Custom(reason))
 }

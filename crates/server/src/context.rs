@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
+use http::{HeaderName, HeaderValue};
+use leeward_cache::freshness::Wishes;
 use leeward_cache::purge::Sequence;
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Failure, Target, Walk, Watch};
@@ -114,8 +116,15 @@ pub(crate) struct Lookup {
     pub(crate) asked: Option<u8>,
     /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
     pub(crate) must_revalidate: bool,
-    /// The stale copy is the answer because the request that this one waited for failed.
-    pub(crate) stale_for_failure: bool,
+    /// The copy is the answer although its time is over: the request that this one waited for failed, or the client said
+    /// that it does not mind.
+    pub(crate) served_stale: bool,
+    /// What the client's `Cache-Control` asks for, where that counts.
+    pub(crate) wishes: Wishes,
+    /// The client wants the origin's word on the stored copy.
+    pub(crate) confirm: bool,
+    /// Fields of the origin's answer that are for this request only.
+    pub(crate) withheld: Vec<(HeaderName, HeaderValue)>,
     /// Waited for another request's fetch.
     pub(crate) collapsed: bool,
     /// A 304 that confirmed the stored copy.

@@ -151,11 +151,10 @@ impl ProxyHttp for Leeward {
 
     async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let Some(route) = &ctx.route else { return Ok(false) };
-        if route.chosen_origin().is_some() {
-            return Ok(true);
-        }
-        ctx.reason = Some(Reason::NoOrigin);
-        Answer::error(404, Reason::NoOrigin).write(session, ctx).await?;
+        let no_origin = route.chosen_origin().is_none().then_some(Answer::error(404, Reason::NoOrigin));
+        let Some(answer) = no_origin.or_else(|| lookup::unanswerable(session, ctx)) else { return Ok(true) };
+        ctx.reason = Some(answer.reason);
+        answer.write(session, ctx).await?;
         Ok(false)
     }
 
@@ -204,7 +203,9 @@ impl ProxyHttp for Leeward {
     ) -> Result<()> {
         watch::head(session, response, ctx);
         websocket::switch(session, response, ctx)?;
-        fetch::judge(self, session, response, ctx)
+        fetch::judge(self, session, response, ctx)?;
+        store::invalidate(self.cache, session, response, ctx).await;
+        Ok(())
     }
 
     fn upstream_response_body_filter(

@@ -88,6 +88,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::Validation
         | Reason::Status
         | Reason::Redirected
+        | Reason::NotStored
         | Reason::Client => return None,
     };
     Some(HeaderValue::from_static(value))

@@ -98,6 +98,8 @@ words! {
         DenyAccess = "deny_access",
         /// `url-redirect`
         UrlRedirect = "url_redirect",
+        /// The client wants a stored answer or none (`only-if-cached`), and there is none.
+        NotStored = "not_stored",
         /// A gateway was asked to fetch the validation object from every server of an origin.
         Validation = "validation",
         /// The origin's name could not be resolved.

@@ -1,15 +1,29 @@
 //! Cache directives of a response: `Cache-Control` (RFC 9111 section 5.2) and `CDN-Cache-Control` (RFC 9213).
 
-use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use http::header::{self, CACHE_CONTROL};
+use http::{HeaderMap, HeaderName};
 
 use super::CDN_CACHE_CONTROL;
+use super::structured::{self, Value};
 
 /// Largest number of seconds that is counted; more means this many (RFC 9111 section 1.2.2).
 pub(super) const MOST_SECONDS: u32 = i32::MAX as u32;
 
+/// Fields that a directive names at most. One that names more holds for the whole answer.
+const MOST_FIELDS: usize = 32;
+
+/// Fields without which an answer cannot be stored: a directive that names one of them holds for the whole answer.
+const NEEDED: [HeaderName; 6] = [
+    CACHE_CONTROL,
+    CDN_CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::VARY,
+];
+
 /// What a response says about its own caching.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Directives {
     /// The response carries such a field, whatever it says.
     pub present: bool,
@@ -24,6 +38,15 @@ pub(super) struct Directives {
     pub s_maxage: Option<u32>,
     pub stale_while_revalidate: Option<u32>,
     pub stale_if_error: Option<u32>,
+    /// Fields that `no-cache` and `private` name: they are for the request that was answered, and not stored.
+    pub withheld: Vec<HeaderName>,
+}
+
+/// What stands behind a directive's name.
+enum Argument<'a> {
+    None,
+    Seconds(u32),
+    Text(&'a [u8]),
 }
 
 impl Directives {
@@ -36,23 +59,50 @@ impl Directives {
         }
     }
 
+    /// Whether the answer may never be served after its time without the origin's word.
+    pub(super) fn is_strict(&self) -> bool {
+        self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
+    }
+
     /// Takes one directive in. Numbers: the smallest wins where a directive is repeated, and one that cannot be read is 0, so
     /// that a broken answer is stale rather than cached for too long.
-    fn take(&mut self, name: &str, number: impl FnOnce() -> u32) {
-        let least = |slot: &mut Option<u32>, value: u32| *slot = Some(slot.map_or(value, |old| old.min(value)));
+    fn take(&mut self, name: &str, argument: &Argument<'_>) {
+        let seconds = match argument {
+            Argument::None => 0,
+            Argument::Seconds(number) => *number,
+            Argument::Text(text) => seconds(text),
+        };
+        let least = |slot: &mut Option<u32>| *slot = Some(slot.map_or(seconds, |old| old.min(seconds)));
         match name {
             "no-store" => self.no_store = true,
-            "no-cache" => self.no_cache = true,
-            "private" => self.private = true,
+            "no-cache" => self.no_cache |= !self.withholds(argument),
+            "private" => self.private |= !self.withholds(argument),
             "public" => self.public = true,
             "must-revalidate" => self.must_revalidate = true,
             "proxy-revalidate" => self.proxy_revalidate = true,
             "must-understand" => self.must_understand = true,
-            "max-age" => least(&mut self.max_age, number()),
-            "s-maxage" => least(&mut self.s_maxage, number()),
-            "stale-while-revalidate" => least(&mut self.stale_while_revalidate, number()),
-            "stale-if-error" => least(&mut self.stale_if_error, number()),
+            "max-age" => least(&mut self.max_age),
+            "s-maxage" => least(&mut self.s_maxage),
+            "stale-while-revalidate" => least(&mut self.stale_while_revalidate),
+            "stale-if-error" => least(&mut self.stale_if_error),
             _ => {}
+        }
+    }
+
+    /// Takes the fields that `no-cache` or `private` names. False when it holds for the whole answer: it names none, or one
+    /// that cannot be left out.
+    fn withholds(&mut self, argument: &Argument<'_>) -> bool {
+        let Argument::Text(list) = argument else { return false };
+        let names: Option<Vec<HeaderName>> = list
+            .split(|byte| *byte == b',')
+            .map(|name| HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| !NEEDED.contains(name)))
+            .collect();
+        match names {
+            Some(names) if names.len() + self.withheld.len() <= MOST_FIELDS => {
+                self.withheld.extend(names);
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -68,8 +118,15 @@ pub(super) enum Source {
 
 fn general(headers: &HeaderMap) -> Directives {
     let mut directives = Directives::default();
+    each(headers, |name, argument| directives.take(name, &argument.map_or(Argument::None, Argument::Text)));
+    directives.present = headers.contains_key(CACHE_CONTROL);
+    directives
+}
+
+/// Calls `take` with every directive of `Cache-Control`, of a request or a response: its name in lower case, and what follows
+/// behind `=`, without quotes.
+pub(super) fn each(headers: &HeaderMap, mut take: impl FnMut(&str, Option<&[u8]>)) {
     for value in headers.get_all(CACHE_CONTROL) {
-        directives.present = true;
         for item in split_unquoted(value.as_bytes(), b',') {
             let (name, argument) = match item.iter().position(|byte| *byte == b'=') {
                 Some(equals) => item.split_at(equals),
@@ -79,11 +136,9 @@ fn general(headers: &HeaderMap) -> Directives {
             let Ok(name) = str::from_utf8(name) else {
                 continue;
             };
-            let name = name.to_ascii_lowercase();
-            directives.take(&name, || seconds(unquote(argument.strip_prefix(b"=").unwrap_or_default())));
+            take(&name.to_ascii_lowercase(), argument.strip_prefix(b"=").map(unquote));
         }
     }
-    directives
 }
 
 /// Delta-seconds; what is no number is 0, what is too large is [`MOST_SECONDS`].
@@ -115,86 +170,31 @@ fn split_unquoted(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     .map(<[u8]>::trim_ascii)
 }
 
-/// `CDN-Cache-Control` as a structured-field dictionary; `None` when it is absent, empty or malformed (RFC 9213 section 2.1).
+/// `CDN-Cache-Control` as a structured-field dictionary; `None` when it is absent, empty or malformed, or a directive's value
+/// has the wrong type (RFC 9213 section 2.1).
 fn targeted(headers: &HeaderMap) -> Option<Directives> {
-    let mut members: Vec<(String, Item)> = Vec::new();
-    for value in headers.get_all(CDN_CACHE_CONTROL) {
-        let text = value.to_str().ok()?;
-        for member in split_unquoted(text.as_bytes(), b',') {
-            let (name, item) = dictionary_member(member)?;
-            // The last of equal keys wins in a dictionary (RFC 9651 section 3.2).
-            members.retain(|(earlier, _)| *earlier != name);
-            members.push((name, item));
-        }
+    let mut lines = headers.get_all(CDN_CACHE_CONTROL).iter();
+    let mut text = lines.next()?.to_str().ok()?.to_owned();
+    for line in lines {
+        text.push_str(", ");
+        text.push_str(line.to_str().ok()?);
     }
+    let members = structured::dictionary(&text)?;
     let mut directives = Directives { present: !members.is_empty(), ..Directives::default() };
-    for (name, item) in &members {
-        match item {
-            Item::No => {}
-            Item::Yes | Item::Other => directives.take(name, || 0),
-            Item::Integer(number) => directives.take(name, || *number),
-        }
+    for (name, value) in &members {
+        let argument = match (name.as_str(), value) {
+            ("max-age" | "s-maxage" | "stale-while-revalidate" | "stale-if-error", Value::Integer(number)) => {
+                Argument::Seconds(
+                    u32::try_from((*number).max(0)).map_or(MOST_SECONDS, |number| number.min(MOST_SECONDS)),
+                )
+            }
+            ("max-age" | "s-maxage" | "stale-while-revalidate" | "stale-if-error", _) => return None,
+            (_, Value::Boolean(false)) => continue,
+            ("no-cache" | "private", Value::Text(fields)) => Argument::Text(fields.as_bytes()),
+            // what is there at all counts: the careful reading
+            _ => Argument::None,
+        };
+        directives.take(name, &argument);
     }
     directives.present.then_some(directives)
-}
-
-/// The value of a dictionary member, as far as directives care.
-enum Item {
-    Yes,
-    No,
-    Integer(u32),
-    Other,
-}
-
-fn dictionary_member(member: &[u8]) -> Option<(String, Item)> {
-    let bare = split_unquoted(member, b';').next()?;
-    if !member.starts_with(bare) {
-        return None;
-    }
-    let equals = bare.iter().position(|byte| *byte == b'=').unwrap_or(bare.len());
-    let (name, value) = bare.split_at(equals);
-    let first = *name.first()?;
-    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(byte);
-    if !(first.is_ascii_lowercase() || first == b'*') || !name.iter().all(legal) {
-        return None;
-    }
-    let name = str::from_utf8(name).ok()?.to_owned();
-    let Some(value) = value.strip_prefix(b"=") else {
-        return Some((name, Item::Yes));
-    };
-    Some((name, bare_item(value)?))
-}
-
-fn bare_item(value: &[u8]) -> Option<Item> {
-    let (first, rest) = value.split_first()?;
-    match first {
-        b'?' => match rest {
-            b"1" => Some(Item::Yes),
-            b"0" => Some(Item::No),
-            _ => None,
-        },
-        b'-' => number(rest, true),
-        digit if digit.is_ascii_digit() => number(value, false),
-        b'"' => (!rest.is_empty() && rest.ends_with(b"\"")).then_some(Item::Other),
-        letter if letter.is_ascii_alphabetic() || *letter == b'*' => rest
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte))
-            .then_some(Item::Other),
-        // Byte sequences, dates, display strings, inner lists: legal, and no directive uses them.
-        b':' | b'@' | b'%' | b'(' => Some(Item::Other),
-        _ => None,
-    }
-}
-
-/// An integer of at most 15 digits or a decimal; only the integer means something here.
-fn number(digits: &[u8], negative: bool) -> Option<Item> {
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
-    if digits.iter().all(u8::is_ascii_digit) {
-        return (digits.len() <= 15).then(|| Item::Integer(if negative { 0 } else { seconds(digits) }));
-    }
-    let mut halves = digits.split(|byte| *byte == b'.');
-    let fine = |half: Option<&[u8]>| half.is_some_and(|half| !half.is_empty() && half.iter().all(u8::is_ascii_digit));
-    (fine(halves.next()) && fine(halves.next()) && halves.next().is_none()).then_some(Item::Other)
 }

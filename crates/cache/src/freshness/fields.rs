@@ -1,7 +1,7 @@
 //! Which fields of an answer are kept, and how a 304 updates them.
 
-use http::HeaderName;
 use http::header::{self, HeaderMap};
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1), and those of RFC 9111 section 3.1 about a proxy.
@@ -17,9 +17,28 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Fields of the stored representation that a 304 must not change (RFC 9111 section 3.2).
-const OF_THE_BODY: [HeaderName; 4] =
-    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_RANGE];
+/// Fields that say how the stored bytes are to be read. A 304 does not change the bytes, so it does not change these either
+/// (RFC 9111 section 3.2): with other ones, clients would take them for something else.
+const OF_THE_BYTES: [HeaderName; 8] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+    header::TRANSFER_ENCODING,
+];
+
+/// Fields that `Connection` cannot take away: they frame or describe the message itself, or say who may have it.
+const END_TO_END: [HeaderName; 6] = [
+    header::CACHE_CONTROL,
+    super::CDN_CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::VARY,
+];
 
 /// Removes the fields that concern one connection only, and those that `Connection` names.
 pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
@@ -32,18 +51,31 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
     }
 }
 
-/// Fields that `Connection` names. An origin cannot take away what frames or describes the message itself.
+/// Fields that `Connection` names, but for [`END_TO_END`].
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::CACHE_CONTROL)
+        .filter(|name| !END_TO_END.contains(name))
         .collect()
 }
 
+/// Takes the fields of these names out of a header.
+pub(super) fn withhold(header: &mut ResponseHeader, names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
+    let mut taken = Vec::new();
+    for name in names {
+        taken.extend(header.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        header.remove_header(name);
+    }
+    taken
+}
+
 /// The stored header updated by a 304 (RFC 9111 section 3.2): every field of the 304 replaces the stored one, except those
-/// that describe the stored body and those that concern one connection.
+/// that describe the stored bytes and those that concern one connection.
+///
+/// A stored `ETag` stays: the 304 confirms the bytes that were stored under it, and under another one clients would be told
+/// that they have bytes which they do not have.
 #[must_use]
 pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> ResponseHeader {
     let mut merged = stored.clone();
@@ -51,8 +83,10 @@ pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Resp
     merged.remove_header(&header::AGE);
     merged.remove_header(&header::DATE);
     let skip = nominated(&not_modified.headers);
+    let has_tag = stored.headers.contains_key(header::ETAG);
     for name in not_modified.headers.keys() {
-        if OF_THE_BODY.contains(name) || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name) {
+        let of_the_bytes = OF_THE_BYTES.contains(name) || has_tag && *name == header::ETAG;
+        if of_the_bytes || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name) {
             continue;
         }
         merged.remove_header(name);

@@ -1,7 +1,12 @@
 //! May this answer be stored, and until when is it fresh (RFC 9111 sections 3 and 4.2, with the rules' `caching`).
 
+mod date;
 mod directives;
 mod fields;
+mod lifetime;
+mod request;
+mod stale;
+mod structured;
 
 #[cfg(test)]
 mod tests;
@@ -9,16 +14,17 @@ mod tests;
 use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap};
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora_cache::CacheMeta;
 
-use directives::{Directives, MOST_SECONDS, Source};
-mod stale;
+use directives::Directives;
+use leeward_rules::Caching;
+use lifetime::{Lifetime, whole_seconds};
 
 pub use fields::{merge_304, strip_hop_by_hop};
-use leeward_rules::Caching;
-pub use stale::{allows_stale_if_error, must_revalidate};
+pub use request::{Use, Wishes};
+pub use stale::{allows_stale_if_error, must_revalidate, validates_always};
 
 /// The field that tells a shared cache of this kind what it may do (RFC 9213).
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -59,6 +65,8 @@ pub struct Policy {
     pub caching: Option<Caching>,
     /// Lifetime of a 200 whose origin says nothing; zero: not stored.
     pub default_max_age: Duration,
+    /// Whether a lifetime is guessed from `Last-Modified` where neither origin nor rules say one (RFC 9111 section 4.2.2).
+    pub heuristic: bool,
     /// Answers with `Set-Cookie` and explicit freshness.
     pub set_cookie: SetCookie,
     /// How long after expiry an answer may stand in for an origin that fails, unless the answer itself says.
@@ -70,10 +78,19 @@ pub struct Policy {
 /// Whether an answer is stored.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is, with this header, freshness and stale windows.
-    Store(CacheMeta),
+    /// It is.
+    Store(Stored),
     /// It is not.
     Refuse(Refusal),
+}
+
+/// An answer as it is stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its header, freshness and stale windows.
+    pub meta: CacheMeta,
+    /// Fields that `no-cache` or `private` names: for the request that was answered, and nobody else.
+    pub withheld: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Why an answer is not stored.
@@ -89,7 +106,7 @@ pub enum Refusal {
     Policy,
     /// `no-store`.
     NoStore,
-    /// `no-cache`.
+    /// `no-cache`, and nothing to validate it with.
     NoCache,
     /// `private`.
     Private,
@@ -129,18 +146,15 @@ impl Refusal {
     }
 }
 
-/// Statuses that may be stored without a lifetime from the origin, by `fixed` or the fallback of `honor` (policy language 4.2).
-const STORABLE: [u16; 8] = [200, 203, 204, 300, 301, 308, 404, 410];
-
 /// Statuses whose caching requirements are understood, for `must-understand` (RFC 9111 section 5.2.2.3).
-const UNDERSTOOD: [u16; 19] =
-    [200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 502, 503, 504];
+const UNDERSTOOD: [u16; 20] =
+    [200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504];
 
 /// Decides whether an answer is stored and for how long. Pure.
 #[must_use]
 pub fn judge(exchange: &Exchange<'_>, policy: &Policy) -> Verdict {
     match weigh(exchange, policy) {
-        Ok(meta) => Verdict::Store(meta),
+        Ok(stored) => Verdict::Store(stored),
         Err(refusal) => Verdict::Refuse(refusal),
     }
 }
@@ -153,7 +167,7 @@ pub fn must_refresh(meta: &CacheMeta, since: u64) -> bool {
     validated.as_secs() < since
 }
 
-fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal> {
+fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<Stored, Refusal> {
     let caching = policy.caching.unwrap_or(Caching::Honor(whole_seconds(policy.default_max_age)));
     if matches!(caching, Caching::NoStore | Caching::Bypass) {
         return Err(Refusal::Policy);
@@ -163,14 +177,21 @@ fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal>
     let (directives, source) = Directives::of(headers);
     let fixed = matches!(caching, Caching::Fixed(_));
     if !fixed {
-        check_directives(&directives, source, headers, exchange.response.status, caching)?;
+        check_directives(&directives, exchange.response.status)?;
     }
     if exchange.request_headers.contains_key(header::AUTHORIZATION) && !allows_authorized(&directives) {
         return Err(Refusal::Authorization);
     }
-    let lifetime = lifetime(exchange, &directives, source, caching, policy)?;
+    let validate =
+        !fixed && !matches!(caching, Caching::HonorExpires(_)) && stale::says_no_cache(&directives, source, headers);
+    let lifetime = if validate {
+        lifetime::always_validated(exchange, &directives, source)?
+    } else {
+        lifetime::of(exchange, &directives, source, caching, policy)?
+    };
     let strip_cookies = match policy.set_cookie {
         _ if !headers.contains_key(header::SET_COOKIE) => false,
+        _ if directives.withheld.contains(&header::SET_COOKIE) => false,
         _ if fixed => true,
         _ if !lifetime.explicit => return Err(Refusal::SetCookie),
         SetCookie::Refuse => return Err(Refusal::SetCookie),
@@ -179,7 +200,7 @@ fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal>
     };
     let validator = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     if lifetime.seconds == 0 && !validator {
-        return Err(Refusal::Stale);
+        return Err(if validate { Refusal::NoCache } else { Refusal::Stale });
     }
 
     let mut stored = exchange.response.clone();
@@ -187,7 +208,8 @@ fn weigh(exchange: &Exchange<'_>, policy: &Policy) -> Result<CacheMeta, Refusal>
     if strip_cookies {
         stored.remove_header(&header::SET_COOKIE);
     }
-    Ok(meta(exchange, policy, &directives, lifetime, fixed, stored))
+    let withheld = if fixed { Vec::new() } else { fields::withhold(&mut stored, &directives.withheld) };
+    Ok(Stored { meta: meta(exchange, policy, &directives, lifetime, fixed, stored), withheld })
 }
 
 fn check_message(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Refusal> {
@@ -195,14 +217,18 @@ fn check_message(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Refusal
     if exchange.request_method != Method::GET && exchange.request_method != Method::HEAD {
         return Err(Refusal::Method);
     }
-    if response.status == StatusCode::PARTIAL_CONTENT || response.headers.contains_key(header::CONTENT_RANGE) {
+    // outside of a 206 the field means nothing (RFC 9110 section 14.4), but an origin that was asked for a range may mean it
+    let in_part = response.headers.contains_key(header::CONTENT_RANGE)
+        && (!response.status.is_success() || exchange.request_headers.contains_key(header::RANGE));
+    if response.status == StatusCode::PARTIAL_CONTENT || in_part {
         return Err(Refusal::Partial);
     }
-    if response.status.is_informational() || response.status == StatusCode::NOT_MODIFIED {
+    let about_the_request = matches!(response.status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE);
+    if response.status.is_informational() || about_the_request {
         return Err(Refusal::Status);
     }
     let any_star =
-        |value: &http::HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"*");
+        |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"*");
     if response.headers.get_all(header::VARY).iter().any(any_star) {
         return Err(Refusal::Vary);
     }
@@ -214,13 +240,7 @@ fn check_message(exchange: &Exchange<'_>, policy: &Policy) -> Result<(), Refusal
     Ok(())
 }
 
-fn check_directives(
-    directives: &Directives,
-    source: Source,
-    headers: &HeaderMap,
-    status: StatusCode,
-    caching: Caching,
-) -> Result<(), Refusal> {
+fn check_directives(directives: &Directives, status: StatusCode) -> Result<(), Refusal> {
     if directives.must_understand && !UNDERSTOOD.contains(&status.as_u16()) {
         return Err(Refusal::Status);
     }
@@ -231,128 +251,12 @@ fn check_directives(
     if directives.private {
         return Err(Refusal::Private);
     }
-    if matches!(caching, Caching::HonorExpires(_)) {
-        return Ok(());
-    }
-    if directives.no_cache {
-        return Err(Refusal::NoCache);
-    }
-    // The ancestor of Cache-Control counts only where that is absent.
-    let pragma = headers.get_all(header::PRAGMA).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
-    if source == Source::General && !directives.present && pragma {
-        return Err(Refusal::NoCache);
-    }
     Ok(())
 }
 
 /// RFC 9111 section 3.5.
 fn allows_authorized(directives: &Directives) -> bool {
     directives.public || directives.must_revalidate || directives.s_maxage.is_some()
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Lifetime {
-    seconds: u32,
-    /// The origin set it.
-    explicit: bool,
-}
-
-fn lifetime(
-    exchange: &Exchange<'_>,
-    directives: &Directives,
-    source: Source,
-    caching: Caching,
-    policy: &Policy,
-) -> Result<Lifetime, Refusal> {
-    let response = exchange.response;
-    let status = response.status.as_u16();
-    let from_directives = || directives.s_maxage.or(directives.max_age);
-    let from_expires = || expires_lifetime(&response.headers, exchange.response_time);
-    let explicit = match caching {
-        Caching::HonorCc(_) => from_directives(),
-        Caching::HonorExpires(_) => {
-            let expires = from_expires();
-            if expires == Some(0) {
-                return Err(Refusal::Stale);
-            }
-            expires
-        }
-        // The targeted field speaks alone, without Expires beside it (RFC 9213 section 2.2).
-        _ if source == Source::Targeted => from_directives(),
-        _ => from_directives().or_else(from_expires),
-    };
-    if let Caching::Fixed(seconds) = caching {
-        let redirect = matches!(status, 302 | 307) && explicit.is_some();
-        return if redirect || STORABLE.contains(&status) {
-            Ok(Lifetime { seconds, explicit: false })
-        } else {
-            Err(Refusal::Status)
-        };
-    }
-    if let Some(seconds) = explicit {
-        return Ok(Lifetime { seconds, explicit: true });
-    }
-    let fallback = match caching {
-        Caching::Honor(seconds) | Caching::HonorCc(seconds) | Caching::HonorExpires(seconds) => seconds,
-        Caching::NoStore | Caching::Bypass | Caching::Fixed(_) => 0,
-    };
-    if !STORABLE.contains(&status) {
-        return Err(Refusal::NoFreshness);
-    }
-    if policy.caching.is_none() {
-        check_default(exchange, fallback)?;
-    }
-    Ok(Lifetime { seconds: fallback, explicit: false })
-}
-
-/// The default lifetime is for a 200 to a request without `Authorization`, and not at all when it is zero.
-fn check_default(exchange: &Exchange<'_>, seconds: u32) -> Result<(), Refusal> {
-    if exchange.response.headers.contains_key(header::SET_COOKIE) {
-        return Err(Refusal::SetCookie);
-    }
-    if exchange.request_headers.contains_key(header::AUTHORIZATION) {
-        return Err(Refusal::Authorization);
-    }
-    if exchange.response.status != StatusCode::OK || seconds == 0 {
-        return Err(Refusal::NoFreshness);
-    }
-    Ok(())
-}
-
-/// `Expires` minus `Date`; what is no date, and more than one, means stale (RFC 9111 sections 4.2.1 and 5.3).
-fn expires_lifetime(headers: &HeaderMap, response_time: SystemTime) -> Option<u32> {
-    let mut values = headers.get_all(header::EXPIRES).iter();
-    let first = values.next()?;
-    if values.any(|value| value != first) {
-        return Some(0);
-    }
-    let Some(expires) = http_date(first) else {
-        return Some(0);
-    };
-    let date = headers.get(header::DATE).and_then(http_date).unwrap_or(response_time);
-    Some(expires.duration_since(date).map_or(0, whole_seconds))
-}
-
-fn http_date(value: &http::HeaderValue) -> Option<SystemTime> {
-    httpdate::parse_http_date(value.to_str().ok()?).ok()
-}
-
-/// How old the answer already is (RFC 9111 section 4.2.3).
-fn current_age(exchange: &Exchange<'_>) -> Duration {
-    let headers = &exchange.response.headers;
-    let since = |later: SystemTime, earlier: SystemTime| later.duration_since(earlier).unwrap_or_default();
-    let date = headers.get(header::DATE).and_then(http_date);
-    let apparent =
-        date.map_or(Duration::ZERO, |date| Duration::from_secs(since(exchange.response_time, date).as_secs()));
-    let delay = since(exchange.response_time, exchange.request_time);
-    let corrected = age_value(headers) + delay;
-    apparent.max(corrected) + since(exchange.now, exchange.response_time)
-}
-
-/// The first `Age`; what is no number does not count (RFC 9111 section 5.1).
-fn age_value(headers: &HeaderMap) -> Duration {
-    let first = headers.get(header::AGE).and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
-    Duration::from_secs(first.map_or(0, |digits| u64::from(directives::seconds(digits.trim_ascii()))))
 }
 
 fn meta(
@@ -364,12 +268,16 @@ fn meta(
     stored: ResponseHeader,
 ) -> CacheMeta {
     let now = exchange.now;
-    let age = current_age(exchange);
+    let age = lifetime::current_age(exchange);
     let epoch = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     let counted_from = if fixed { now } else { epoch };
-    let fresh_until = counted_from.checked_add(Duration::from_secs(lifetime.seconds.into())).unwrap_or(now);
-    let strict = directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
-    let (while_revalidate, if_error) = if strict {
+    let fresh_until = if lifetime.validated {
+        // no step of the clock makes it fresh
+        SystemTime::UNIX_EPOCH
+    } else {
+        counted_from.checked_add(Duration::from_secs(lifetime.seconds.into())).unwrap_or(now)
+    };
+    let (while_revalidate, if_error) = if directives.is_strict() || lifetime.validated {
         (0, 0)
     } else {
         let if_error = directives.stale_if_error.unwrap_or_else(|| whole_seconds(policy.max_stale));
@@ -378,9 +286,4 @@ fn meta(
     let mut meta = CacheMeta::new(fresh_until, now, while_revalidate, if_error, stored);
     meta.set_epoch_override(epoch);
     meta
-}
-
-/// Whole seconds, at most [`MOST_SECONDS`].
-fn whole_seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).map_or(MOST_SECONDS, |seconds| seconds.min(MOST_SECONDS))
 }

@@ -1,19 +1,34 @@
-//! What a stored answer says about being served after its time (RFC 9111 section 4.2.4, RFC 5861).
+//! What a stored answer says about being served after its time, or at all, without the origin's word (RFC 9111 sections 4.2.4
+//! and 5.2.2.4, RFC 5861).
 
+use http::HeaderMap;
+use http::header::PRAGMA;
 use pingora_cache::CacheMeta;
 
-use super::directives::Directives;
+use super::directives::{Directives, Source};
 
 /// Whether a stored answer must be confirmed by the origin once its time is over, whatever happens to the origin.
 #[must_use]
 pub fn must_revalidate(meta: &CacheMeta) -> bool {
-    let (directives, _) = Directives::of(&meta.response_header().headers);
-    directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some()
+    Directives::of(meta.headers()).0.is_strict()
 }
 
 /// Whether a stored answer itself allows to be served when the origin answers with an error.
 #[must_use]
 pub fn allows_stale_if_error(meta: &CacheMeta) -> bool {
-    let (directives, _) = Directives::of(&meta.response_header().headers);
+    let (directives, _) = Directives::of(meta.headers());
     directives.stale_if_error.is_some_and(|seconds| seconds > 0)
+}
+
+/// Whether every use of a stored answer waits for the origin's word: it was out of date when it came, as answers with
+/// `no-cache` or `max-age=0` are. Requests for it have nothing to gain from waiting for each other.
+#[must_use]
+pub fn validates_always(meta: &CacheMeta) -> bool {
+    meta.fresh_until() <= meta.updated() && !meta.serve_stale_while_revalidate(meta.updated())
+}
+
+/// `no-cache`, or its ancestor where there is no `Cache-Control` at all (RFC 9111 section 5.4).
+pub(super) fn says_no_cache(directives: &Directives, source: Source, headers: &HeaderMap) -> bool {
+    let pragma = || headers.get_all(PRAGMA).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
+    directives.no_cache || source == Source::General && !directives.present && pragma()
 }

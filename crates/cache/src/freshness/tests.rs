@@ -37,6 +37,7 @@ fn policy(words: &str) -> Policy {
         caching: None,
         default_max_age: Duration::from_secs(604_800),
         set_cookie: SetCookie::Refuse,
+        heuristic: false,
         max_stale: Duration::from_secs(120),
         max_object: 1000,
     };
@@ -50,6 +51,7 @@ fn policy(words: &str) -> Policy {
             "honor" => policy.caching = Some(Caching::Honor(seconds())),
             "honor-cc" => policy.caching = Some(Caching::HonorCc(seconds())),
             "honor-expires" => policy.caching = Some(Caching::HonorExpires(seconds())),
+            "heuristic" => policy.heuristic = seconds() == 1,
             "default" => policy.default_max_age = Duration::from_secs(seconds().into()),
             "cookie" => policy.set_cookie = if pair[1] == "strip" { SetCookie::Strip } else { SetCookie::Store },
             other => panic!("unknown word {other}"),
@@ -62,7 +64,11 @@ fn policy(words: &str) -> Policy {
 fn told(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Refuse(refusal) => refusal.as_str().to_owned(),
-        Verdict::Store(meta) => {
+        Verdict::Store(Stored { meta, .. }) if meta.fresh_until() == SystemTime::UNIX_EPOCH => {
+            assert_eq!((meta.stale_while_revalidate_sec(), meta.stale_if_error_sec()), (0, 0), "validated always");
+            "validated".to_owned()
+        }
+        Verdict::Store(Stored { meta, .. }) => {
             let fresh = match meta.fresh_until().duration_since(now()) {
                 Ok(left) => left.as_secs() as i64,
                 Err(since) => -(since.duration().as_secs() as i64),
@@ -133,11 +139,30 @@ fn cache_control_is_read_to_the_letter() {
         ("", "", 200, "cache-control: No-Store, max-age=60", "no_store"),
         ("", "", 200, "cache-control: no-store=\"x\", max-age=60", "no_store"),
         ("", "", 200, "cache-control: no-cache, max-age=60", "no_cache"),
-        ("", "", 200, "cache-control: no-cache=\"set-cookie\", max-age=60", "no_cache"),
+        ("", "", 200, "cache-control: no-cache\netag: \"a\"", "validated"),
+        ("", "", 200, "cache-control: no-cache, max-age=60\nlast-modified: Sun, 06 Nov 1994 08:49:37 GMT", "validated"),
+        (
+            "",
+            "",
+            200,
+            "cache-control: no-cache, stale-if-error=60, stale-while-revalidate=60\netag: \"a\"",
+            "validated",
+        ),
+        ("", "", 503, "cache-control: no-cache\netag: \"a\"", "no_cache"),
+        ("", "", 503, "cache-control: no-cache, max-age=60\netag: \"a\"", "validated"),
+        ("", "", 200, "cache-control: no-cache=\"set-cookie\", max-age=60\nset-cookie: a=1", "60"),
+        ("", "", 200, "cache-control: no-cache=x-one, max-age=60", "60"),
+        ("", "", 200, "cache-control: no-cache=\"a, b\", max-age=60", "60"),
+        ("", "", 200, "cache-control: no-cache=\"vary\", max-age=60", "no_cache"),
+        ("", "", 200, "cache-control: no-cache=\"a b\", max-age=60", "no_cache"),
+        ("", "", 200, "cache-control: no-cache=\"\", max-age=60", "no_cache"),
+        ("", "", 200, "cache-control: no-cache=\"a\", no-cache, max-age=60", "no_cache"),
         ("", "", 200, "cache-control: private, max-age=60", "private"),
-        ("", "", 200, "cache-control: private=\"x\", max-age=60", "private"),
+        ("", "", 200, "cache-control: private=\"x\", max-age=60", "60"),
+        ("", "", 200, "cache-control: private=\"vary\", max-age=60", "private"),
         ("", "", 200, "cache-control: private, s-maxage=60", "private"),
         ("", "", 200, "pragma: no-cache", "no_cache"),
+        ("", "", 200, "pragma: No-Cache\netag: \"a\"", "validated"),
         ("", "", 200, "pragma: no-cache\ncache-control: max-age=60", "60"),
         ("", "", 200, "cache-control: max-age=0", "stale"),
         ("", "", 200, "cache-control: max-age=0\netag: \"a\"", "0"),
@@ -213,7 +238,9 @@ fn every_final_status_is_stored_with_explicit_freshness_and_parts_never() {
         ("", "", 503, "cache-control: max-age=60", "60"),
         ("", "", 599, "cache-control: max-age=60", "60"),
         ("", "", 206, "cache-control: max-age=60", "partial"),
-        ("", "", 200, "cache-control: max-age=60\ncontent-range: bytes 0-1/2", "partial"),
+        ("", "range: bytes=0-1", 200, "cache-control: max-age=60\ncontent-range: bytes 0-1/2", "partial"),
+        ("", "", 200, "cache-control: max-age=60\ncontent-range: bytes 0-1/2", "60"),
+        ("", "", 416, "cache-control: max-age=60", "status"),
         ("", "", 416, "cache-control: max-age=60\ncontent-range: bytes */2", "partial"),
         ("", "", 304, "cache-control: max-age=60", "status"),
         ("", "", 103, "cache-control: max-age=60", "status"),
@@ -297,7 +324,21 @@ fn cdn_cache_control_speaks_alone_when_it_is_well_formed() {
         ("", "", 200, "cdn-cache-control: &&\ncache-control: max-age=5", "5"),
         ("", "", 200, "cdn-cache-control: \ncache-control: max-age=5", "5"),
         ("", "", 200, "cdn-cache-control: max-age=60 \ncache-control: max-age=5", "60"),
-        ("", "", 200, "cdn-cache-control: max-age=abc\ncache-control: max-age=5", "stale"),
+        ("", "", 200, "cdn-cache-control: max-age=abc\ncache-control: max-age=5", "5"),
+        ("", "", 200, "cdn-cache-control: max-age=\"60\"\ncache-control: no-store", "no_store"),
+        ("", "", 200, "cdn-cache-control: max-age=60, &&&\ncache-control: no-store", "no_store"),
+        ("", "", 200, "cdn-cache-control: max-age =60\ncache-control: max-age=5", "5"),
+        (
+            "",
+            "",
+            200,
+            "cdn-cache-control: max-age=60\ncdn-cache-control: no-store\ncache-control: max-age=5",
+            "no_store",
+        ),
+        ("", "", 200, "cdn-cache-control: max-age=2147483648", "2147483647"),
+        ("", "", 200, "cdn-cache-control: max-age=60, no-cache=\"x\"", "60"),
+        ("", "", 200, "cdn-cache-control: max-age=60, no-cache\netag: \"a\"", "validated"),
+        ("", "", 200, "cdn-cache-control: no-store=1, max-age=60", "no_store"),
         ("", "", 200, "cdn-cache-control: max-age=-60\ncache-control: max-age=5", "stale"),
         ("", "", 200, "cdn-cache-control: max-age=60, must-revalidate", "60 0 0"),
     ]);
@@ -334,7 +375,7 @@ fn age_on_arrival_shortens_what_is_left_and_shows() {
             response_time: now(),
             now: now() + seconds(since),
         };
-        let Verdict::Store(meta) = judge(&exchange, &policy("")) else { panic!("{text}: refused") };
+        let Verdict::Store(Stored { meta, .. }) = judge(&exchange, &policy("")) else { panic!("{text}: refused") };
         let (until, now) = (meta.fresh_until(), exchange.now);
         let got_left =
             until.duration_since(now).map_or_else(|e| -(e.duration().as_secs() as i64), |d| d.as_secs() as i64);
@@ -359,14 +400,14 @@ fn what_is_stored_has_no_field_of_a_connection_and_no_stripped_cookie() {
         response_time: now(),
         now: now(),
     };
-    let Verdict::Store(meta) = judge(&exchange, &policy("cookie strip")) else { panic!("refused") };
+    let Verdict::Store(Stored { meta, .. }) = judge(&exchange, &policy("cookie strip")) else { panic!("refused") };
     let mut names: Vec<&str> = meta.headers().keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["cache-control", "content-length", "x-three"]);
 }
 
 #[test]
-fn a_304_updates_every_field_but_those_of_the_body_and_the_connection() {
+fn a_304_updates_every_field_but_those_of_the_bytes_and_the_connection() {
     let stored = response(
         200,
         "etag: \"a\"\nx-kept: 1\nx-new: old\nage: 50\ndate: Sun, 06 Nov 1994 08:00:00 GMT\ncontent-length: 4\ncontent-type: text/plain\ncontent-encoding: br",
@@ -383,13 +424,92 @@ fn a_304_updates_every_field_but_those_of_the_body_and_the_connection() {
         "cache-control: max-age=9",
         "content-encoding: br",
         "content-length: 4",
-        "content-type: text/plain",
-        "etag: \"b\"",
+        "content-type: x/y",
+        "etag: \"a\"",
         "x-kept: 1",
         "x-new: 1",
         "x-new: 2",
     ];
     assert_eq!((merged.status.as_u16(), got.as_slice()), (200, expected.map(str::to_owned).as_slice()));
+}
+
+#[test]
+fn a_304_gives_a_tag_to_what_was_stored_without_one() {
+    let merged = merge_304(&response(200, "x: 1"), &response(304, "etag: \"b\""));
+    assert_eq!(merged.headers.get("etag").unwrap(), "\"b\"");
+}
+
+#[test]
+fn fields_that_a_directive_names_are_for_the_request_that_was_answered() {
+    let answer = response(
+        200,
+        "cache-control: max-age=60, private=\"Set-Cookie, x-one\", no-cache=x-two\nset-cookie: a=1\nset-cookie: b=2\nx-one: 1\nx-two: 2\nx-three: 3",
+    );
+    let Verdict::Store(Stored { meta, withheld }) = decide_on(&answer) else { panic!("refused") };
+    let mut names: Vec<&str> = meta.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["cache-control", "x-three"]);
+    let withheld: Vec<String> = withheld.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+    assert_eq!(withheld, ["set-cookie: a=1", "set-cookie: b=2", "x-one: 1", "x-two: 2"]);
+}
+
+#[test]
+fn a_lifetime_is_guessed_only_when_configured_and_only_where_nobody_says_one() {
+    // 1,000 seconds and 100 days before
+    let (changed, old) =
+        ("last-modified: Sun, 06 Nov 1994 08:32:57 GMT", "last-modified: Fri, 29 Jul 1994 08:49:37 GMT");
+    let future = "last-modified: Sun, 06 Nov 1994 08:59:37 GMT";
+    check(&[
+        ("default 0", "", 200, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 200, changed, "100"),
+        ("heuristic 1", "", 200, changed, "100"),
+        ("heuristic 1 default 0", "", 200, old, "86400"),
+        ("heuristic 1 default 0", "", 200, future, "no_freshness"),
+        ("heuristic 1 default 0", "", 200, "last-modified: yesterday", "no_freshness"),
+        ("heuristic 1 default 0", "", 200, "", "no_freshness"),
+        ("heuristic 1", "", 200, "", "604800"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\nage: 30"), "70"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\ncache-control: max-age=5"), "5"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\n{PAST}"), "0"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\ncache-control: no-store"), "no_store"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\ncache-control: no-cache"), "validated"),
+        ("heuristic 1 default 0", "", 200, &format!("{changed}\nset-cookie: a=1"), "set_cookie"),
+        ("heuristic 1 default 0", AUTH, 200, changed, "authorization"),
+        ("heuristic 1 default 0", AUTH, 200, &format!("{changed}\ncache-control: public"), "100"),
+        ("heuristic 1 default 0", "", 203, changed, "100"),
+        ("heuristic 1 default 0", "", 204, changed, "100"),
+        ("heuristic 1 default 0", "", 300, changed, "100"),
+        ("heuristic 1 default 0", "", 404, changed, "100"),
+        ("heuristic 1 default 0", "", 405, changed, "100"),
+        ("heuristic 1 default 0", "", 410, changed, "100"),
+        ("heuristic 1 default 0", "", 414, changed, "100"),
+        ("heuristic 1 default 0", "", 501, changed, "100"),
+        ("heuristic 1 default 0", "", 201, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 302, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 403, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 500, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 503, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 599, changed, "no_freshness"),
+        ("heuristic 1 default 0", "", 599, &format!("{changed}\ncache-control: public"), "100"),
+        ("heuristic 1 honor 30", "", 200, changed, "30"),
+        ("heuristic 1 fixed 9", "", 200, changed, "9"),
+    ]);
+}
+
+#[test]
+fn what_was_out_of_date_on_arrival_is_validated_on_every_use() {
+    for (text, always) in [
+        ("cache-control: max-age=0\netag: \"a\"", true),
+        ("cache-control: no-cache\netag: \"a\"", true),
+        ("cache-control: max-age=10\nage: 20\netag: \"a\"", true),
+        ("cache-control: max-age=0, stale-while-revalidate=9\netag: \"a\"", false),
+        ("cache-control: max-age=1\netag: \"a\"", false),
+    ] {
+        let Verdict::Store(Stored { meta, .. }) = decide_on(&response(200, text)) else { panic!("{text}: refused") };
+        // the framework stamps the time of storing by its own clock
+        let meta = CacheMeta::new(meta.fresh_until(), now(), meta.stale_while_revalidate_sec(), 0, response(200, text));
+        assert_eq!(validates_always(&meta), always, "{text}");
+    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ const KEPT_BEFORE: u8 = u8::MAX;
 /// not ask for (delivery spec 2.3: only GET creates entries).
 pub(crate) fn miss(cache: &CacheParts, session: &mut Session, ctx: &mut Context) {
     let request = session.req_header();
-    if request.method == Method::HEAD || request.headers.contains_key(RANGE) && asked(cache, session, ctx) < wanted(ctx)
-    {
+    let never = request.method == Method::HEAD || ctx.lookup.wishes.no_store;
+    if never || request.headers.contains_key(RANGE) && asked(cache, session, ctx) < wanted(ctx) {
         session.cache.disable(NoCacheReason::Deferred);
     } else {
         session.cache.cache_miss();

@@ -58,6 +58,12 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
             session.set_keepalive(None);
         }
     }
+    // of the answer that this request fetched; nobody gets them from the cache
+    let mut withheld = std::mem::take(&mut ctx.lookup.withheld);
+    withheld.retain(|(name, _)| !response.headers.contains_key(name));
+    for (name, value) in withheld {
+        response.append_header(name, value)?;
+    }
     let status = response.status.as_u16();
     let cache_status = CacheStatus {
         state,
@@ -100,7 +106,7 @@ pub(crate) fn pace(session: &mut Session) {
 /// How the cache took part, in the words of the log.
 pub(crate) fn state(session: &Session, ctx: &Context) -> CacheState {
     match session.cache.phase() {
-        CachePhase::Hit if ctx.lookup.stale_for_failure => CacheState::Stale,
+        CachePhase::Hit if ctx.lookup.served_stale => CacheState::Stale,
         CachePhase::Hit => CacheState::Hit,
         CachePhase::Stale | CachePhase::StaleUpdating => CacheState::Stale,
         CachePhase::Miss => CacheState::Miss,

@@ -1,9 +1,13 @@
 //! The third phase: is there a stored answer, and may it be used.
 
+mod wishes;
+
+pub(crate) use wishes::unanswerable;
+
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{AUTHORIZATION, IF_MATCH, IF_UNMODIFIED_SINCE};
 use leeward_cache::{freshness, key};
 use leeward_config::ready::{Origin, Platform, QueryString};
 use leeward_rules::Caching;
@@ -35,7 +39,12 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     // as long as the other one's attempts may take: what they come to holds for this one too
     waiting.wait_timeout = Some(fetch::longest(ctx, route));
     waiting.max_lock_retries = Some(LOOK_AGAIN);
-    session.cache.enable(cache.store, None, Some(cache.predictor), Some(cache.lock), Some(waiting));
+    let request = session.req_header();
+    ctx.lookup.wishes = wishes::read(request, ctx);
+    // what is not stored for those who say who they are may well be for the others
+    let authorized = request.headers.contains_key(AUTHORIZATION);
+    let predictor = if authorized { cache.predictor_authorized } else { cache.predictor };
+    session.cache.enable(cache.store, None, Some(predictor), Some(cache.lock), Some(waiting));
 }
 
 /// Whether a request of this kind may use the cache, by method, rules and configuration.
@@ -84,12 +93,7 @@ pub(crate) fn key(session: &Session, ctx: &mut Context) -> pingora::Result<Cache
         return Err(Error::explain(ErrorType::InternalError, "a cache key before a route"));
     };
     let parts = key_parts(session.req_header(), ctx, route);
-    let key = key::build(&key::Parts {
-        scheme: parts.scheme,
-        host_component: &parts.host,
-        path: parts.path,
-        query: &parts.query,
-    });
+    let key = key::build(&parts.as_parts());
     ctx.lookup.key = Some(key.primary_bin());
     Ok(key)
 }
@@ -104,6 +108,11 @@ pub(crate) struct KeyParts<'r> {
 }
 
 impl KeyParts<'_> {
+    /// As the key takes them.
+    pub(crate) fn as_parts(&self) -> key::Parts<'_> {
+        key::Parts { scheme: self.scheme, host_component: &self.host, path: self.path, query: &self.query }
+    }
+
     /// The key as customers' tools know it, `//http/800001/photos/a.jpg`: the origin by its directory, or else the host.
     pub(crate) fn as_url(&self, account: &str) -> String {
         let host = match self.host.split_once('/') {
@@ -153,19 +162,28 @@ pub(crate) fn origin_component(origin: &Origin) -> String {
     format!("{}/{}", origin.platform.name(), origin.name)
 }
 
-/// What the rules say about a stored answer that was found: take it as it is (`None`), or ask the origin first.
+/// What the rules, and the request, say about a stored answer that was found: take it as it is (`None`), or ask the origin
+/// first.
 pub(crate) fn judge(
     edge: &Leeward,
-    session: &Session,
+    session: &mut Session,
     meta: &CacheMeta,
     fresh: bool,
     ctx: &mut Context,
 ) -> Option<ForcedFreshness> {
-    let forced = by_rules(session, meta, fresh, ctx);
+    let forced = by_rules(session, meta, fresh, ctx).or_else(|| wishes::judge(meta, ctx));
+    if !fresh && forced.is_none() && session.subrequest_ctx.is_none() && freshness::validates_always(meta) {
+        // whoever waited for another's fetch of it would have to ask for itself all the same
+        session.cache.set_cache_lock(None, None);
+    }
+    if !fresh && meta.serve_stale_if_error(SystemTime::now()) {
+        // the framework takes an interim response for the beginning of the answer: the copy could not stand in any more
+        session.as_downstream_mut().set_ignore_info_resp(true);
+    }
     let stale = !fresh && matches!(forced, None | Some(ForcedFreshness::ForceExpiredServeStale { .. }));
     if stale && let Some(fetch::Onward { status, reason, .. }) = fetch::shared_stale(edge, session, meta, ctx) {
         // the request that this one waited for came to that; asking for the lock again would make all of them wait in turn
-        ctx.lookup.stale_for_failure = true;
+        ctx.lookup.served_stale = true;
         ctx.failover = Some(Failover { to: FailoverTo::Stale, status, reason, url: None, alternate_status: None });
         return Some(ForcedFreshness::ForceFresh);
     }
@@ -204,7 +222,9 @@ fn by_rules(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context)
 /// plan says so. Its windows were checked before.
 pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
     // the framework would refresh an alternate's copy with a request for what the client asked for
-    let Some(error) = error else { return !ctx.lookup.must_revalidate && ctx.alternate.is_none() };
+    let Some(error) = error else {
+        return !ctx.lookup.must_revalidate && !ctx.lookup.confirm && ctx.alternate.is_none();
+    };
     if *error.esource() != ErrorSource::Upstream {
         return false;
     }

@@ -1,9 +1,13 @@
 //! The fifth phase: is the origin's answer kept, and for how long.
 
+mod invalidate;
+
+pub(crate) use invalidate::invalidate;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
-use leeward_cache::freshness::{self, Exchange, Verdict};
+use leeward_cache::freshness::{self, Exchange, Refusal, Stored, Verdict};
 use leeward_cache::purge::{Labels, Names, Stamp};
 use leeward_config::ready::SetCookie;
 use leeward_rules::decide;
@@ -13,7 +17,7 @@ use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
 use super::{admission, fetch, lookup};
-use crate::cache_parts::{CacheParts, ORIGIN_ERROR};
+use crate::cache_parts::{CacheParts, ONE_REQUEST, ORIGIN_ERROR};
 use crate::context::{Context, Route};
 
 /// Judges an answer by RFC 9111, the site's `caching` rule and the configuration.
@@ -31,6 +35,7 @@ pub(crate) fn judge(
             .and_then(|(policy, effective)| decide::store(policy, effective))
             .map(|caching| fetch::fixed_lifetime(caching, response, ctx)),
         default_max_age: cache.default_max_age,
+        heuristic: cache.heuristic,
         set_cookie: match cache.set_cookie {
             SetCookie::Refuse => freshness::SetCookie::Refuse,
             SetCookie::Strip => freshness::SetCookie::Strip,
@@ -41,8 +46,13 @@ pub(crate) fn judge(
     };
     let request = session.req_header();
     let now = std::time::SystemTime::now();
-    // a 304 says what changed of the stored head; everything else of it stays
-    let merged = ctx.lookup.not_modified.take().map(|fresh| freshness::merge_304(response, &fresh));
+    if ctx.lookup.wishes.no_store {
+        ctx.lookup.refused = Some(Refusal::NoStore.as_str());
+        return RespCacheable::Uncacheable(ONE_REQUEST);
+    }
+    // a 304 says what changed of the stored head; everything else of it stays. The framework has merged some of it already
+    let stored = session.cache.maybe_cache_meta().map_or(response, |meta| meta.response_header());
+    let merged = ctx.lookup.not_modified.take().map(|fresh| freshness::merge_304(stored, &fresh));
     let exchange = Exchange {
         request_method: &request.method,
         request_headers: &request.headers,
@@ -52,11 +62,12 @@ pub(crate) fn judge(
         now,
     };
     match freshness::judge(&exchange, &policy) {
-        Verdict::Store(mut meta) if admission::keeps(parts, session, meta.headers(), ctx) => {
+        Verdict::Store(Stored { mut meta, withheld }) if admission::keeps(parts, session, meta.headers(), ctx) => {
             if let Some(route) = &ctx.route {
                 let labels = Arc::new(labels(request, &exchange.response.headers, ctx, route));
                 meta.extensions_mut().insert(Stamp { sequence: ctx.fetch.sequence, labels });
             }
+            ctx.lookup.withheld = withheld;
             RespCacheable::Cacheable(meta)
         }
         Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),

@@ -75,13 +75,14 @@ impl ProxyHttp for Edge {
         };
         let policy = Policy {
             caching: None,
+            heuristic: false,
             default_max_age: LONG,
             set_cookie: SetCookie::Refuse,
             max_stale: LONG,
             max_object: self.store.max_object(),
         };
         Ok(match judge(&exchange, &policy) {
-            Verdict::Store(meta) => RespCacheable::Cacheable(meta),
+            Verdict::Store(stored) => RespCacheable::Cacheable(stored.meta),
             Verdict::Refuse(_) => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
         })
     }
