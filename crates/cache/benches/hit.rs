@@ -27,7 +27,7 @@ fn key(n: usize) -> CacheKey {
 }
 
 fn filled(objects: usize) -> &'static Store {
-    let store = Store::leak(Options { bytes: 1 << 30, max_object: 1 << 20 });
+    let store = Store::leak(Options::memory(1 << 30, 1 << 20));
     let span = Span::inactive().handle();
     for n in 0..objects {
         let mut header = ResponseHeader::build(200, None).unwrap_or_else(|_| unreachable!());

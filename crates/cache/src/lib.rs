@@ -1,6 +1,6 @@
 //! What is stored, under which key, for how long, and who may have it.
 //!
-//! [`Store`] is the memory tier behind pingora's `Storage`. Around it stand pure decisions: [`key`] (what makes two requests ask
+//! [`Store`] is pingora's `Storage`: a memory tier, and below it [`disk`]; [`purge`] says what of them must not be served any more. Around it stand pure decisions: [`key`] (what makes two requests ask
 //! for the same object), [`freshness`] (RFC 9111: may this answer be stored, and until when), [`vary`] (which variant), [`range`]
 //! (which bytes) and [`admission`] (whether an object has been asked for often enough).
 
@@ -15,4 +15,4 @@ mod store;
 pub mod vary;
 
 pub use lock::FetchLock;
-pub use store::{Options, Stats, Store, is_passing};
+pub use store::{Options, Stats, Store, is_followed, is_passing};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leeward_cache::admission::{self, Sketch};
-use leeward_cache::purge::{Ledger, OpenError};
-use leeward_cache::{FetchLock, Store};
+use leeward_cache::disk::{self, Disk};
+use leeward_cache::purge::{self, Ledger};
+use leeward_cache::{FetchLock, Store, key};
 use pingora_cache::NoCacheReason;
 use pingora_cache::lock::CacheKeyLockImpl;
 use pingora_cache::predictor::{CacheablePredictor, Predictor};
@@ -23,6 +24,20 @@ pub(crate) const ORIGIN_ERROR: NoCacheReason = NoCacheReason::Custom("origin err
 
 /// Why the answer to one request is not stored, whatever is with others for the same object. Not remembered either.
 pub(crate) const ONE_REQUEST: NoCacheReason = NoCacheReason::Custom("one request");
+
+/// How long the end of the process waits for the disk tier.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Why the cache cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its directory.
+    #[error("cache.disk: {0}")]
+    Disk(#[from] disk::OpenError),
+    /// The list of purges in it.
+    #[error("cache.disk: {0}")]
+    Purges(#[from] purge::OpenError),
+}
 
 /// The parts of the cache.
 pub(crate) struct CacheParts {
@@ -42,19 +57,40 @@ impl std::fmt::Debug for CacheParts {
 }
 
 impl CacheParts {
-    /// A cache of so many bytes, kept until the process ends.
+    /// Opens the cache; it is kept until the process ends.
     ///
     /// # Errors
-    /// When what was purged before cannot be read.
-    pub(crate) fn leak(config: &leeward_config::ready::Cache) -> Result<&'static Self, OpenError> {
+    /// When its directory cannot be used.
+    pub(crate) fn open(config: &leeward_config::ready::Cache) -> Result<&'static Self, OpenError> {
+        let disk = match &config.disk {
+            Some(disk) => Some(Disk::open(disk::Options { path: disk.path.clone(), bytes: disk.size })?),
+            None => None,
+        };
+        if let Some(disk) = &disk {
+            // before the first key: what is on disk is found by the hash of its key
+            key::seed(disk.seed());
+        }
         let ledger = Ledger::open(config.disk.as_ref().map(|disk| disk.path.as_path()))?;
-        let store = Store::leak(leeward_cache::Options { bytes: config.memory, max_object: config.max_object });
+        let store = Store::leak(leeward_cache::Options {
+            bytes: config.memory,
+            max_object: config.max_object,
+            variants: config.variants,
+            disk,
+            ledger: Arc::clone(&ledger),
+        });
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, FILL_LOCK)));
         let predictor =
             || -> &'static Predictor<SHARDS> { Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes)))) };
         let (predictor, predictor_authorized) = (predictor(), predictor());
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
         Ok(Box::leak(Box::new(Self { store, lock, predictor, predictor_authorized, admission, ledger })))
+    }
+
+    /// Writes what the next start wants to know. Waits for it, but not for long.
+    pub(crate) fn close(&self) {
+        if let Some(disk) = self.store.disk() {
+            disk.close(CLOSING);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! only its own part.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
@@ -19,6 +19,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_cache::key::HashBinary;
 
 use crate::phase::fetch::{Followed, Onward};
+use crate::phase::orphan::Orphan;
 
 /// The state of one request.
 #[derive(Debug)]
@@ -168,6 +169,10 @@ pub(crate) struct Fetch {
     pub(crate) asked_at: Option<SystemTime>,
     /// The same moment as purges count time.
     pub(crate) sequence: Sequence,
+    /// When the client left while the cache was being filled.
+    pub(crate) client_left: OnceLock<Instant>,
+    /// What the fill has done for nobody since.
+    pub(crate) orphan: Option<Orphan>,
     /// What an alternate request of this one made; counted there.
     pub(crate) of_alternate: Vec<Attempt>,
 }

@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod admin;
 mod answer;
+mod cache_metrics;
 mod cache_parts;
 mod context;
 pub mod explain;

@@ -27,7 +27,7 @@ use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
 use crate::phase::{
-    admission, debug, deliver, failover, fetch, log, lookup, request, security, store, watch, websocket,
+    admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, store, watch, websocket,
 };
 
 /// The edge: what all requests share.
@@ -210,12 +210,13 @@ impl ProxyHttp for Leeward {
 
     fn upstream_response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         watch::part(body.as_ref(), end, ctx)?;
+        orphan::part(session, body.as_ref(), ctx)?;
         Ok(None)
     }
 
@@ -295,10 +296,11 @@ impl ProxyHttp for Leeward {
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Context,
+        ctx: &Context,
         _error: &Error,
-        _context: ProxyWarnLogContext,
+        context: ProxyWarnLogContext,
     ) -> bool {
+        orphan::notice(context, ctx);
         true
     }
 }

@@ -18,6 +18,7 @@ use pingora::services::background::{BackgroundService, background_service};
 
 use crate::accept::{self, Counters, Edge, Gate, Limits};
 use crate::admin::{self, Admin, Origins, Purges, Sources};
+use crate::cache_metrics::DiskMetrics;
 use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::node;
@@ -38,9 +39,9 @@ pub enum StartError {
     /// A metric that cannot be registered: a bug.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The cache's journal of purges.
-    #[error("cache.disk: {0}")]
-    Purges(#[from] leeward_cache::purge::OpenError),
+    /// The cache's directory.
+    #[error(transparent)]
+    Cache(#[from] crate::cache_parts::OpenError),
     /// A thread or a log file.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -72,7 +73,7 @@ pub fn run(
     }
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
-    let cache = CacheParts::leak(&snapshot.cache)?;
+    let cache = CacheParts::open(&snapshot.cache)?;
     let stage = signals.stage().clone();
     let endpoints = life::endpoints(&snapshot.server, false)?;
     let admin_sockets = accept::bind(&[snapshot.admin.address])?;
@@ -92,10 +93,10 @@ pub fn run(
     let (log, names, known_health) = (Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
     let hooks = life::Hooks {
         cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
-        // there is no tier that could grow before `cache.disk` is supported
-        cache_disk: Box::new(|_| {}),
+        cache_disk: Box::new(|bytes| cache.store.set_disk_limit(bytes)),
         published: Box::new(move |snapshot| {
             cache.store.set_max_object(snapshot.cache.max_object);
+            cache.store.set_variants(snapshot.cache.variants);
             log.retarget(target(&snapshot.log.access));
             names.follow(snapshot);
             known_health.retain(snapshot);
@@ -129,11 +130,12 @@ pub fn run(
     let origins = Origins { snapshot: current, health, resolver, tiers };
     server.add_service(background_service("checks", Checking(origins.clone())));
     server.add_service(background_service("tiers", MeasuringTiers(origins.clone())));
-    let sources = sources(&reloader, &metrics, cache, origins);
+    let sources = sources(&reloader, &metrics, cache, origins)?;
     let admin = Admin::new(stage.clone(), sources);
     server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
     let log = Arc::clone(&access_log);
     let ended = Arc::new(move || {
+        cache.close();
         log.flush();
         ended();
     });
@@ -154,13 +156,28 @@ pub fn run(
 }
 
 /// Where the admin listener's answers come from.
-fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static CacheParts, origins: Origins) -> Sources {
+fn sources(
+    reloader: &Arc<Reloader>,
+    metrics: &Arc<Metrics>,
+    cache: &'static CacheParts,
+    origins: Origins,
+) -> prometheus::Result<Sources> {
     let purges = Arc::new(Purges::new(Arc::clone(&origins.snapshot), Arc::clone(&cache.ledger), Arc::clone(metrics)));
     let (metrics, measured) = (Arc::clone(metrics), origins.clone());
+    let disk = match cache.store.disk() {
+        Some(disk) => Some((Arc::clone(disk), DiskMetrics::new(metrics.registry())?)),
+        None => None,
+    };
     let render = move || {
         let stats = cache.store.stats();
         metrics.cache("memory", stats.objects, stats.bytes, stats.evictions, stats.fills_ok, stats.fills_failed);
         metrics.purge_rules(cache.ledger.rules());
+        if let Some((disk, of_disk)) = &disk {
+            let figures = disk.stats();
+            let (ok, failed) = (stats.fills_ok, stats.fills_failed);
+            metrics.cache("disk", figures.objects, figures.bytes, figures.evictions, ok, failed);
+            of_disk.measure(&figures);
+        }
         measured.measure(&metrics);
         metrics.render()
     };
@@ -171,7 +188,7 @@ fn sources(reloader: &Arc<Reloader>, metrics: &Arc<Metrics>, cache: &'static Cac
             "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
         }, "purges": { "rules": cache.ledger.rules(), "max_rules": MAX_RULES }})
     };
-    admin::sources(Arc::clone(reloader), render, describe, origins, purges)
+    Ok(admin::sources(Arc::clone(reloader), render, describe, origins, purges))
 }
 
 /// Measurements of shields and gateways, until the end.

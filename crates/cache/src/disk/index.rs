@@ -93,7 +93,7 @@ pub(super) struct Landed {
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Box<[RwLock<Shard>]>,
-    budget: u64,
+    budget: AtomicU64,
     used: AtomicU64,
     /// The shard that eviction looks at next.
     hand: AtomicUsize,
@@ -108,7 +108,7 @@ impl Index {
         let count = if wanted.is_power_of_two() { wanted } else { wanted.next_power_of_two() / 2 };
         Self {
             shards: (0..count).map(|_| RwLock::default()).collect(),
-            budget,
+            budget: AtomicU64::new(budget),
             used: AtomicU64::new(0),
             hand: AtomicUsize::new(0),
             objects: AtomicU64::new(0),
@@ -136,7 +136,11 @@ impl Index {
     }
 
     pub(super) fn budget(&self) -> u64 {
-        self.budget
+        self.budget.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_budget(&self, bytes: u64) {
+        self.budget.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -337,7 +341,7 @@ impl Index {
     /// Charges bytes to the budget, evicting for them. False when there is no room; then nothing is charged.
     pub(super) fn charge(&self, bytes: u64, evicted: &mut Vec<Name>) -> bool {
         self.used.fetch_add(bytes, Ordering::AcqRel);
-        if self.evict_to(self.budget, evicted) {
+        if self.evict_to(self.budget(), evicted) {
             return true;
         }
         self.release(bytes);

@@ -169,6 +169,29 @@ impl Disk {
         self.tier.index.get(place).is_some()
     }
 
+    /// Whether an object of this generation stands in a place. Counts no use.
+    #[must_use]
+    pub fn holds(&self, place: u128, generation: u64) -> bool {
+        self.tier.index.get(place).is_some_and(|name| name.version.generation == generation)
+    }
+
+    /// Bytes that the files may take.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.tier.index.budget()
+    }
+
+    /// Changes that. Downwards the next writes evict.
+    pub fn set_limit(&self, bytes: u64) {
+        self.tier.index.set_budget(bytes);
+    }
+
+    /// Bytes of memory that the index takes. Looks at every shard.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        self.tier.index.memory()
+    }
+
     /// Counts a use of an object that was served from elsewhere.
     pub fn touch(&self, place: u128) {
         self.tier.index.take_use(place);

@@ -15,7 +15,7 @@ fn key_of(path: &str) -> CacheKey {
 
 /// A store with `/fresh`, `/expired`, `/error` and, as long as the writer lives, the fill `/arriving`.
 async fn stored() -> (&'static Store, pingora_cache::MissHandler) {
-    let store = Store::leak(Options { bytes: 1 << 20, max_object: 1 << 20 });
+    let store = Store::leak(Options::memory(1 << 20, 1 << 20));
     let (now, span) = (SystemTime::now(), Span::inactive().handle());
     let minute = Duration::from_secs(60);
     let mut arriving = None;

@@ -75,7 +75,7 @@ impl Ledger {
     /// # Errors
     /// When the directory cannot be made, or the journal is there and cannot be read.
     pub fn open(directory: Option<&Path>) -> Result<Arc<Self>, OpenError> {
-        let Some(directory) = directory else { return Ok(Arc::new(Self::of(Rules::default(), now(), None))) };
+        let Some(directory) = directory else { return Ok(Self::in_memory()) };
         let directory = directory.join("purges");
         let (journal, found) = Journal::open(&directory).map_err(|source| OpenError { path: directory, source })?;
         let ledger = Self::of(found.rules, found.highest.saturating_add(1).max(now()), Some(journal));
@@ -91,6 +91,12 @@ impl Ledger {
             log::error!("the journal of purges cannot be written, tried again with the next purge: {error}");
         }
         Ok(Arc::new(ledger))
+    }
+
+    /// A ledger that forgets with the process.
+    #[must_use]
+    pub fn in_memory() -> Arc<Self> {
+        Arc::new(Self::of(Rules::default(), now(), None))
     }
 
     fn of(rules: Rules, highest: Sequence, journal: Option<Journal>) -> Self {

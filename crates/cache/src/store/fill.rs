@@ -3,9 +3,11 @@
 //! ```text
 //!            length known and too large, or no room
 //!   Open ───────────────────────────────────────────> Passing (a window of the body, for those who read already)
-//!    │  └──── purged ────> Unlisted (whole body, for those who read already)          │
-//!    │                         │                                                      │
-//!    └── finish ──> Done <─────┴──────────────────────────────────────────── finish ──┘
+//!    │  │ └── purged ────> Unlisted (whole body, for those who read already)    ^     │
+//!    │  └──── large, and there is a disk ──> Spooled (a file that grows,        │     │
+//!    │                         │              a window of it in memory) ────────┘     │
+//!    │                         │                  │        the disk fails             │
+//!    └── finish ──> Done <─────┴──────────────────┴───────────────────────── finish ──┘
 //!    └── dropped, wrong length ──> Failed: an error to every reader
 //! ```
 
@@ -17,10 +19,10 @@ use bytes::{Bytes, BytesMut};
 use pingora::{Error, ErrorType, Result};
 use tokio::sync::watch;
 
-use super::entry::{Body, Head, Identity};
-
-/// Bytes of one stored chunk: what a hit hands out at once.
-pub(super) const CHUNK: usize = 128 * 1024;
+use super::entry::{Body, Identity};
+use super::head::Head;
+use crate::disk::CHUNK;
+use crate::purge::Stamp;
 
 /// Bytes that a leader far behind in an object that is not kept gets at once. The framework reads from the origin several times
 /// for each time it writes to the client, so a leader that gets a chunk each time would never catch up.
@@ -50,6 +52,8 @@ pub(super) struct Fill {
     pub(super) generation: u64,
     pub(super) identity: Arc<Identity>,
     pub(super) head: Head,
+    /// Since when purges concern it, and by which names.
+    pub(super) stamp: Stamp,
     pieces: Mutex<Pieces>,
     progress: watch::Sender<Progress>,
     /// New lookups may join.
@@ -161,12 +165,13 @@ fn exact(buffer: BytesMut) -> Bytes {
 }
 
 impl Fill {
-    pub(super) fn new(generation: u64, identity: Identity, head: Head, listed: bool) -> Self {
+    pub(super) fn new(generation: u64, identity: Identity, head: Head, stamp: Stamp, listed: bool) -> Self {
         let (progress, _) = watch::channel(Progress { written: 0, end: End::Open });
         Self {
             generation,
             identity: Arc::new(identity),
             head,
+            stamp,
             pieces: Mutex::default(),
             progress,
             listed: AtomicBool::new(listed),
@@ -308,6 +313,10 @@ impl Reader {
         self.fill.passing()
     }
 
+    pub(super) fn followed(&self) -> bool {
+        self.fill.slowest_follower().is_some()
+    }
+
     /// Seeking is possible where the length is known: the bytes come when they have arrived.
     pub(super) fn can_seek(&self) -> bool {
         self.fill.head.declared_length().is_some()
@@ -335,7 +344,8 @@ impl Reader {
                 return Ok(None);
             }
             if self.position < written {
-                let Some(bytes) = self.next(self.end.min(written)) else {
+                let end = self.end.min(written);
+                let Some(bytes) = self.next(end) else {
                     self.leave();
                     return Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept");
                 };

@@ -11,7 +11,8 @@ use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheEntryId, CacheKey, Storage};
 
 use super::entry::Entry;
-use super::fill::{CHUNK, Reader, slice};
+use super::fill::{Reader, slice};
+use crate::disk::CHUNK;
 
 /// A reader of a complete object. Bytes are shared, not copied.
 pub(super) struct Complete {
@@ -122,4 +123,10 @@ impl HandleHit for Follow {
 #[must_use]
 pub fn is_passing(reader: &HitHandler) -> bool {
     reader.as_any().downcast_ref::<Follow>().is_some_and(|follow| follow.0.passing())
+}
+
+/// Whether anybody but the request that fills reads an object that arrives.
+#[must_use]
+pub fn is_followed(reader: &HitHandler) -> bool {
+    reader.as_any().downcast_ref::<Follow>().is_some_and(|follow| follow.0.followed())
 }

@@ -80,8 +80,10 @@ impl Ghosts {
 pub(super) enum Step {
     /// The shard holds nothing.
     Empty,
-    /// An object moved on; nothing was freed.
+    /// A name without an object left; nothing was freed.
     Moved,
+    /// An object stays because it was asked for.
+    Kept(Place),
     /// An object of this many bytes left.
     Evicted(u64),
 }
@@ -146,16 +148,26 @@ impl Shard {
         Inserted { taken: true, replaced: None }
     }
 
-    /// Puts another head on an object. Answers the change of its cost, `None` when `replace` gave nothing.
-    pub(super) fn rehead(&mut self, place: Place, replace: impl FnOnce(&Entry) -> Option<Entry>) -> Option<(u64, u64)> {
+    /// Puts another head on an object; `None` when `replace` gave nothing.
+    pub(super) fn rehead(&mut self, place: Place, replace: impl FnOnce(&Entry) -> Option<Entry>) -> Option<Reheaded> {
         let slot = self.slots.get_mut(&place)?;
-        let entry = replace(&slot.entry)?;
-        let (old, new) = (slot.cost, entry.cost());
-        slot.entry = Arc::new(entry);
-        slot.cost = new;
+        let entry = Arc::new(replace(&slot.entry)?);
+        let (old_cost, new_cost) = (slot.cost, entry.cost());
+        slot.entry = Arc::clone(&entry);
+        slot.cost = new_cost;
         let queue = if slot.in_main { &mut self.main } else { &mut self.small };
-        queue.bytes = queue.bytes + new - old;
-        Some((old, new))
+        queue.bytes = queue.bytes + new_cost - old_cost;
+        Some(Reheaded { entry, old_cost, new_cost })
+    }
+
+    /// Whether nothing complete is in this place.
+    pub(super) fn is_vacant(&self, place: Place) -> bool {
+        !self.slots.contains_key(&place)
+    }
+
+    /// All complete objects.
+    pub(super) fn entries(&self) -> Vec<(Place, Arc<Entry>)> {
+        self.slots.iter().map(|(place, slot)| (*place, Arc::clone(&slot.entry))).collect()
     }
 
     /// Takes an object out, and its fills off the list; with a generation only what has it. Answers the generation and the
@@ -167,16 +179,20 @@ impl Shard {
             fill.unlist();
             purged = Some((fill.generation, 0));
         }
-        if self.slots.get(&place).is_some_and(|slot| wanted(slot.entry.generation))
-            && let Some(slot) = self.slots.remove(&place)
-        {
-            purged = Some((slot.entry.generation, slot.cost));
-            let queue = if slot.in_main { &mut self.main } else { &mut self.small };
-            queue.bytes -= slot.cost;
-            queue.dead += 1;
-            self.clean();
+        if self.slots.get(&place).is_some_and(|slot| wanted(slot.entry.generation)) {
+            purged = self.drop_slot(place).or(purged);
         }
         purged
+    }
+
+    /// Answers the generation and the bytes freed.
+    fn drop_slot(&mut self, place: Place) -> Option<(u64, u64)> {
+        let slot = self.slots.remove(&place)?;
+        let queue = if slot.in_main { &mut self.main } else { &mut self.small };
+        queue.bytes -= slot.cost;
+        queue.dead += 1;
+        self.clean();
+        Some((slot.entry.generation, slot.cost))
     }
 
     fn clean(&mut self) {
@@ -209,7 +225,7 @@ impl Shard {
             queue.bytes -= slot.cost;
             self.main.bytes += slot.cost;
             self.main.names.push_back((place, ticket));
-            return Step::Moved;
+            return Step::Kept(place);
         }
         let cost = slot.cost;
         queue.bytes -= cost;
@@ -226,4 +242,12 @@ impl Shard {
 pub(super) struct Inserted {
     pub(super) taken: bool,
     pub(super) replaced: Option<u64>,
+}
+
+/// An object under a new head.
+#[derive(Debug)]
+pub(super) struct Reheaded {
+    pub(super) entry: Arc<Entry>,
+    pub(super) old_cost: u64,
+    pub(super) new_cost: u64,
 }

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Store;
 use super::entry::{Entry, Place};
-use super::fill::{CHUNK, End, FILL_FAILED, Fill};
+use super::fill::{End, FILL_FAILED, Fill};
+use crate::disk::CHUNK;
 
 /// Bytes of an object that is not kept which the leader may be behind before the origin is read more slowly.
 const WINDOW: u64 = 1024 * 1024;
@@ -68,7 +69,7 @@ impl Writer {
         }
     }
 
-    /// The object outgrew what may be kept: from here on only those who read already get it.
+    /// The object is not kept: from here on only those who read already get it.
     fn pass(&mut self) {
         self.widest = WIDEST.max(self.written);
         self.fill.pass();
@@ -99,6 +100,18 @@ impl Writer {
         Ok(())
     }
 
+    fn finish_in_memory(&mut self) {
+        let body = if self.fill.passing() || !self.fill.listed() { None } else { self.fill.body() };
+        let Some(body) = body else {
+            return self.store.end_fill(self.place, self.fill.generation, &mut self.charged);
+        };
+        let fill = Arc::clone(&self.fill);
+        let head = fill.head.complete(body.length);
+        let identity = Arc::clone(&fill.identity);
+        let entry = Entry::new(fill.generation, identity, head, fill.stamp.clone(), Arc::new(body));
+        self.store.commit(self.place, &fill, entry, &mut self.charged);
+    }
+
     fn fail(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
             self.store.end_fill(self.place, self.fill.generation, &mut self.charged);
@@ -127,8 +140,8 @@ impl HandleMiss for Writer {
             return Error::e_explain(FILL_FAILED, "the body is longer than its Content-Length");
         }
         if !self.fill.passing() {
-            let fits = self.written <= self.store.max_object() && self.store.charge(length);
-            if fits {
+            let size = self.declared.unwrap_or_default().max(self.written);
+            if size <= self.store.max_in_memory() && self.store.charge(length) {
                 self.charged += length;
             } else {
                 self.pass();
@@ -149,20 +162,7 @@ impl HandleMiss for Writer {
             return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
         }
         self.finished = true;
-        let body = if self.fill.passing() || !self.fill.listed() { None } else { self.fill.body() };
-        match body {
-            Some(body) => {
-                let entry = Entry {
-                    generation: self.fill.generation,
-                    identity: Arc::clone(&self.fill.identity),
-                    head: self.fill.head.complete(body.length),
-                    body: Arc::new(body),
-                };
-                let fill = Arc::clone(&self.fill);
-                self.store.commit(self.place, &fill, entry, &mut self.charged);
-            }
-            None => self.store.end_fill(self.place, self.fill.generation, &mut self.charged),
-        }
+        self.finish_in_memory();
         self.fill.end(End::Done);
         self.store.count_done();
         Ok(MissFinishType::Created(usize::try_from(self.written).unwrap_or(usize::MAX)))

@@ -151,12 +151,17 @@ impl Signals {
     }
 }
 
+/// Number of the signal on every Unix that this runs on.
+const SIGXFSZ: i32 = 25;
+
 struct Streams {
     hup: Signal,
     usr1: Signal,
     term: Signal,
     int: Signal,
     quit: Signal,
+    /// Without a handler a write beyond the file size limit (`ulimit -f`) would end the process instead of failing.
+    _file_size: Signal,
 }
 
 impl Streams {
@@ -167,6 +172,7 @@ impl Streams {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
 }

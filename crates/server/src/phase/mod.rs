@@ -10,8 +10,8 @@
 //! * [`deliver`]: what the client sees
 //! * [`log`](mod@log): what remains
 //!
-//! Three things go through several of them: [`watch`], the times of an attempt, [`websocket`], and [`debug`], answers that say how
-//! they came about.
+//! Four things go through several of them: [`watch`], the times of an attempt, [`orphan`], fills whose client has left,
+//! [`websocket`], and [`debug`], answers that say how they came about.
 
 pub(crate) mod admission;
 pub(crate) mod debug;
@@ -20,6 +20,7 @@ pub(crate) mod failover;
 pub(crate) mod fetch;
 pub(crate) mod log;
 pub(crate) mod lookup;
+pub(crate) mod orphan;
 pub(crate) mod request;
 pub(crate) mod security;
 pub(crate) mod store;

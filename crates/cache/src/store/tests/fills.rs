@@ -121,7 +121,7 @@ async fn an_object_too_large_to_keep_is_passed_on_whole() {
             while let Ok(bytes) = timeout(Duration::from_millis(1), own.read_body()).await {
                 got.extend_from_slice(&bytes.unwrap().unwrap());
             }
-            assert!(store.stats().bytes <= limit.max(2 * fill::CHUNK as u64), "{name}: {:?}", store.stats());
+            assert!(store.stats().bytes <= limit.max(2 * CHUNK as u64), "{name}: {:?}", store.stats());
         }
         writer.finish().await.unwrap();
         got.extend(read_all(&mut own).await.unwrap());

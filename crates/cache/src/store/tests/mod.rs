@@ -1,11 +1,17 @@
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora_cache::trace::Span;
+use pingora_cache::CacheEntryKey;
+use pingora_cache::storage::{HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage as _};
+use pingora_cache::trace::{Span, SpanHandle};
 use tokio::time::timeout;
 
+use super::head::Head;
 use super::*;
+use crate::disk::CHUNK;
 use crate::key;
 
 mod bounds;
@@ -13,6 +19,8 @@ mod fills;
 mod framework;
 mod objects;
 mod proxy;
+mod records;
+mod tiers;
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -35,7 +43,7 @@ fn meta(lines: &[(&'static str, &str)]) -> CacheMeta {
 }
 
 fn store(bytes: u64) -> &'static Store {
-    Store::leak(Options { bytes, max_object: bytes })
+    Store::leak(Options::memory(bytes, bytes))
 }
 
 async fn begin(store: &'static Store, path: &str, lines: &[(&'static str, &str)]) -> MissHandler {
