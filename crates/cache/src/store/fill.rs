@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use pingora::{Error, ErrorType, Result};
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use super::entry::{Body, Identity};
 use super::head::Head;
-use crate::disk::CHUNK;
+use crate::disk::{CHUNK, SpoolReader};
 use crate::purge::Stamp;
 
 /// Bytes that a leader far behind in an object that is not kept gets at once. The framework reads from the origin several times
@@ -55,6 +55,8 @@ pub(super) struct Fill {
     /// Since when purges concern it, and by which names.
     pub(super) stamp: Stamp,
     pieces: Mutex<Pieces>,
+    /// The file that it grows in, for readers that are behind the window.
+    spool: OnceLock<SpoolReader>,
     progress: watch::Sender<Progress>,
     /// New lookups may join.
     listed: AtomicBool,
@@ -173,6 +175,7 @@ impl Fill {
             head,
             stamp,
             pieces: Mutex::default(),
+            spool: OnceLock::new(),
             progress,
             listed: AtomicBool::new(listed),
             passing: AtomicBool::new(!listed),
@@ -202,6 +205,23 @@ impl Fill {
     pub(super) fn pass(&self) {
         self.passing.store(true, Ordering::Release);
         self.unlist();
+    }
+
+    /// From here on readers find in a file what is no longer in memory.
+    pub(super) fn grow_in(&self, file: SpoolReader) {
+        let _ = self.spool.set(file);
+    }
+
+    /// The whole chunk of this number, while it is in memory.
+    pub(super) fn chunk(&self, number: u64) -> Option<Bytes> {
+        let pieces = self.pieces();
+        let place = number.checked_sub(pieces.base / CHUNK as u64)?;
+        pieces.chunks.get(usize::try_from(place).ok()?).cloned()
+    }
+
+    /// The bytes behind the last whole chunk.
+    pub(super) fn tail(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.pieces().tail)
     }
 
     pub(super) fn append(&self, data: Bytes) {
@@ -345,9 +365,9 @@ impl Reader {
             }
             if self.position < written {
                 let end = self.end.min(written);
-                let Some(bytes) = self.next(end) else {
-                    self.leave();
-                    return Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept");
+                let bytes = match self.next(end) {
+                    Some(bytes) => bytes,
+                    None => self.from_file(end).await?,
                 };
                 self.position += bytes.len() as u64;
                 self.note_position();
@@ -367,6 +387,23 @@ impl Reader {
         let pieces = self.fill.pieces();
         let leaps = self.shown.is_none() && self.fill.passing() && end - self.position > 2 * CHUNK as u64;
         if leaps { pieces.run(self.position, end.min(self.position + LEAP)) } else { pieces.at(self.position, end) }
+    }
+
+    /// What is no longer in memory of an object that grows in a file.
+    async fn from_file(&mut self, end: u64) -> Result<Bytes> {
+        let offset = self.position % CHUNK as u64;
+        let read = match self.fill.spool.get() {
+            Some(spool) => spool.chunk(self.position / CHUNK as u64).await.ok(),
+            None => None,
+        };
+        let bytes = read.map(|chunk| slice(&chunk, offset, end - self.position)).filter(|bytes| !bytes.is_empty());
+        match bytes {
+            Some(bytes) => Ok(bytes),
+            None => {
+                self.leave();
+                Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept")
+            }
+        }
     }
 
     fn note_position(&self) {

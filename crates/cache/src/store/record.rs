@@ -76,6 +76,11 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
     })
 }
 
+/// Only the stamp.
+pub(super) fn stamp_of(bytes: &[u8]) -> Option<Stamp> {
+    decode(bytes).map(|record| record.stamp)
+}
+
 struct Out(Vec<u8>);
 
 impl Out {

@@ -185,6 +185,12 @@ impl Shard {
         purged
     }
 
+    /// Takes an object out that is older than a generation; answers the bytes freed.
+    pub(super) fn drop_older(&mut self, place: Place, generation: u64) -> Option<u64> {
+        self.slots.get(&place).filter(|slot| slot.entry.generation < generation)?;
+        self.drop_slot(place).map(|(_, freed)| freed)
+    }
+
     /// Answers the generation and the bytes freed.
     fn drop_slot(&mut self, place: Place) -> Option<(u64, u64)> {
         let slot = self.slots.remove(&place)?;

@@ -94,6 +94,24 @@ impl Store {
         }
     }
 
+    /// A fill that went to disk is complete: what it replaces leaves memory, and a purge that came while it ended takes it away.
+    pub(super) fn took_place(&self, place: Place, fill: &Fill) {
+        let mut shard = self.write(place);
+        let replaced = shard.drop_older(place, fill.generation);
+        let purged = !fill.listed() || self.ledger.verdict(&fill.stamp) == Verdict::Gone;
+        if purged && let Some(disk) = &self.disk {
+            disk.remove(place.number(), Some(fill.generation));
+        }
+        drop(shard);
+        if let Some(freed) = replaced {
+            self.release(freed);
+            self.objects.fetch_sub(1, Ordering::Relaxed);
+        }
+        if !purged {
+            self.count_variant(place, &fill.identity);
+        }
+    }
+
     /// Makes the oldest variants of a URL leave when it has too many.
     pub(super) fn count_variant(&self, place: Place, identity: &Identity) {
         if identity.variance().is_some() {
@@ -215,25 +233,22 @@ impl Store {
         disk.update_head(place.number(), generation, record::encode(identity, head, stamp)).await
     }
 
-    /// Frees what was purged: in memory at once, on disk in the background. What a soft purge made stale is marked so for good.
-    /// When it returns, no object that was there when it began depends on the purges before it any more.
-    pub async fn sweep(&'static self) {
+    /// Frees what was purged: in memory at once, on disk in the background. Whether all of it was judged.
+    pub async fn sweep(&'static self) -> bool {
         for number in 0..self.shards.len() {
             let entries = self.shard(number).read().unwrap_or_else(PoisonError::into_inner).entries();
             for (place, entry) in entries {
-                match self.verdict(&entry) {
-                    Verdict::Stands => {}
-                    Verdict::Stale(since) => {
-                        let same = |other: &Entry| other.generation == entry.generation;
-                        let stale =
-                            |other: &Entry| same(other).then(|| other.with_head(other.head.expired_at(since), None));
-                        self.rehead(place, stale);
-                    }
-                    Verdict::Gone => _ = self.forget(place, Some(entry.generation)),
+                if self.verdict(&entry) == Verdict::Gone {
+                    self.forget(place, Some(entry.generation));
                 }
             }
             tokio::task::yield_now().await;
         }
+        let Some(disk) = &self.disk else { return true };
+        let ledger = Arc::clone(&self.ledger);
+        let keep =
+            move |head: &[u8]| record::stamp_of(head).is_some_and(|stamp| ledger.verdict(&stamp) != Verdict::Gone);
+        disk.sweep(keep).await
     }
 }
 

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use super::Store;
 use super::entry::{Entry, Place};
 use super::fill::{End, FILL_FAILED, Fill};
-use crate::disk::CHUNK;
+use super::record;
+use crate::disk::{CHUNK, Spool};
 
 /// Bytes of an object that is not kept which the leader may be behind before the origin is read more slowly.
 const WINDOW: u64 = 1024 * 1024;
@@ -40,6 +41,10 @@ pub(super) struct Writer {
     declared: Option<u64>,
     written: u64,
     charged: u64,
+    /// The file it grows in, when it is large and there is a disk.
+    spool: Option<Spool>,
+    /// Whole chunks handed to the file.
+    spooled: u64,
     /// Bytes of the body that are held at most while it passes.
     widest: u64,
     /// Where the leader was when it moved last, and when that was.
@@ -62,6 +67,8 @@ impl Writer {
             declared,
             written: 0,
             charged: 0,
+            spool: None,
+            spooled: 0,
             widest: WIDEST,
             leader_moved,
             paused: 0,
@@ -69,8 +76,36 @@ impl Writer {
         }
     }
 
+    /// The object outgrew memory: it goes on in a file, or when there is none it is not kept.
+    fn outgrow(&mut self) {
+        let size = self.declared.unwrap_or_default().max(self.written);
+        let wanted = size <= self.store.max_object() && self.fill.listed();
+        let disk = self.store.disk.as_ref().filter(|_| wanted);
+        self.spool = disk.and_then(|disk| disk.spool(self.place.number(), self.fill.generation));
+        match &self.spool {
+            Some(spool) => self.fill.grow_in(spool.reader()),
+            None => self.pass(),
+        }
+    }
+
+    /// Hands whole chunks to the file and forgets those that are in it. A disk that fails ends it: then the object is not kept,
+    /// and what the file has stays for those who read it.
+    async fn spool(&mut self) {
+        let Some(spool) = &mut self.spool else { return };
+        while let Some(chunk) = self.fill.chunk(self.spooled) {
+            if spool.write(chunk).await.is_err() {
+                return self.pass();
+            }
+            self.spooled += 1;
+        }
+        let on_disk = spool.reader().written() * CHUNK as u64;
+        let held = self.fill.keep_from(on_disk.min(self.written.saturating_sub(WINDOW)));
+        self.store.recharge(&mut self.charged, held);
+    }
+
     /// The object is not kept: from here on only those who read already get it.
     fn pass(&mut self) {
+        self.spool = None;
         self.widest = WIDEST.max(self.written);
         self.fill.pass();
         self.leader_moved = (self.fill.leader().unwrap_or(0), Instant::now());
@@ -112,8 +147,24 @@ impl Writer {
         self.store.commit(self.place, &fill, entry, &mut self.charged);
     }
 
+    /// Whatever the disk does, readers have the whole body: what is not in the file is in memory.
+    async fn finish_in_file(&mut self, mut spool: Spool) {
+        let fill = Arc::clone(&self.fill);
+        let tail = fill.tail();
+        let written = tail.is_empty() || spool.write(tail).await.is_ok();
+        let mut head = fill.head.complete(self.written);
+        if written && fill.listed() && self.store.settle(&fill, &mut head) {
+            let record = record::encode(&fill.identity, &head, &fill.stamp);
+            if spool.finish(record).await {
+                self.store.took_place(self.place, &fill);
+            }
+        }
+        self.store.end_fill(self.place, fill.generation, &mut self.charged);
+    }
+
     fn fail(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
+            self.spool = None;
             self.store.end_fill(self.place, self.fill.generation, &mut self.charged);
             self.fill.end(End::Failed);
             self.store.count_failed();
@@ -139,20 +190,27 @@ impl HandleMiss for Writer {
             self.fail();
             return Error::e_explain(FILL_FAILED, "the body is longer than its Content-Length");
         }
-        if !self.fill.passing() {
+        if self.spool.is_some() {
+            // a purge, or a body that has become too large
+            if !self.fill.listed() || self.written > self.store.max_object() {
+                self.pass();
+            }
+        } else if !self.fill.passing() {
             let size = self.declared.unwrap_or_default().max(self.written);
             if size <= self.store.max_in_memory() && self.store.charge(length) {
                 self.charged += length;
             } else {
-                self.pass();
+                self.outgrow();
             }
         }
         // In pieces, so that the window moves while a large buffer is taken in.
         let mut data = data;
-        while self.fill.passing() && data.len() > CHUNK {
+        while (self.fill.passing() || self.spool.is_some()) && data.len() > CHUNK {
             self.fill.append(data.split_to(CHUNK));
+            self.spool().await;
         }
         self.fill.append(data);
+        self.spool().await;
         if self.fill.passing() { self.narrow().await } else { Ok(()) }
     }
 
@@ -162,7 +220,11 @@ impl HandleMiss for Writer {
             return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
         }
         self.finished = true;
-        self.finish_in_memory();
+        if let Some(spool) = self.spool.take() {
+            self.finish_in_file(spool).await;
+        } else {
+            self.finish_in_memory();
+        }
         self.fill.end(End::Done);
         self.store.count_done();
         Ok(MissFinishType::Created(usize::try_from(self.written).unwrap_or(usize::MAX)))

@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::disk::{self, Disk};
+use crate::disk::{self, CHUNK, Disk};
 use crate::purge::{Labels, Ledger, Names, Purge, Rule, Stamp};
 
 struct Bench {
@@ -51,7 +51,8 @@ async fn what_memory_forgets_is_found_on_disk_and_comes_back_into_memory() {
     }
     assert!(store.stats().evictions > 0, "{:?}", store.stats());
     assert!(!store.has_answer(&key_of("/a")), "memory was to forget it");
-    assert_eq!(get(store, "/a").await, Some(body(5000)));
+    let found = get(store, "/a").await;
+    assert!(found.as_deref() == Some(&body(5000)), "{:?} bytes, {:?}", found.map(|body| body.len()), disk.stats());
     assert!(store.has_answer(&key_of("/a")), "it is in memory again");
 }
 
@@ -62,12 +63,12 @@ async fn objects_and_their_heads_survive_a_restart() {
         let Bench { store, disk, .. } = open(directory.path(), 64 * MIB, 100 * MIB);
         put(store, "/small", &body(5000)).await;
         put(store, "/empty", b"").await;
-        put(store, "/large", &body(3 * MIB as usize)).await;
+        put(store, "/large", &body(9 * MIB as usize)).await;
         settled(&disk, 3).await;
         disk.close(LONG);
     }
     let Bench { store, disk, .. } = reopened(directory.path()).await;
-    for (path, want) in [("/small", body(5000)), ("/empty", Vec::new()), ("/large", body(3 * MIB as usize))] {
+    for (path, want) in [("/small", body(5000)), ("/empty", Vec::new()), ("/large", body(9 * MIB as usize))] {
         let (meta, mut hit) = look(store, path).await.unwrap_or_else(|| panic!("{path} is not there"));
         assert_eq!(meta.headers()["content-length"], want.len().to_string().as_str(), "{path}");
         assert_eq!(meta.stale_if_error_sec(), 8, "{path}");
@@ -104,12 +105,12 @@ async fn a_purged_object_is_in_neither_tier() {
     let directory = TempDir::new().unwrap();
     let Bench { store, disk, .. } = open(directory.path(), 64 * MIB, 100 * MIB);
     put(store, "/a", b"x").await;
-    put(store, "/large", &body(3 * MIB as usize)).await;
+    put(store, "/large", &body(9 * MIB as usize)).await;
     settled(&disk, 2).await;
     for path in ["/a", "/large"] {
         let key = key_of(path).to_compact();
         let outcome = store.purge(PurgeTarget::Active(&key), PurgeType::Invalidation, &span()).await.unwrap();
-        assert!(matches!(outcome, PurgeOutcome::Purged(Some(_))), "{path}: {outcome:?}");
+        assert!(matches!(outcome, PurgeOutcome::Purged(_)), "{path}: {outcome:?}");
         assert_eq!(get(store, path).await, None, "{path}");
         let again = store.purge(PurgeTarget::Active(&key), PurgeType::Invalidation, &span()).await.unwrap();
         assert_eq!(again, PurgeOutcome::NotFound, "{path}");
@@ -121,7 +122,7 @@ async fn a_purged_object_is_in_neither_tier() {
 async fn a_confirmed_object_has_its_new_head_in_both_tiers() {
     let directory = TempDir::new().unwrap();
     let Bench { store, disk, .. } = open(directory.path(), 64 * MIB, 100 * MIB);
-    for (path, size) in [("/small", 5000), ("/large", 3 * MIB as usize)] {
+    for (path, size) in [("/small", 5000), ("/large", 9 * MIB as usize)] {
         put(store, path, &body(size)).await;
     }
     settled(&disk, 2).await;
@@ -165,7 +166,7 @@ async fn a_purge_by_tag_reaches_memory_disk_and_fills_under_way_and_nothing_else
     let bench = open(directory.path(), 64 * MIB, 400 * MIB);
     let Bench { store, disk, ledger } = &bench;
     put_tagged(&bench, "/small", "red", 5000).await;
-    put_tagged(&bench, "/large", "red", 3 * MIB as usize).await;
+    put_tagged(&bench, "/large", "red", 9 * MIB as usize).await;
     put_tagged(&bench, "/other", "blue", 5000).await;
     settled(disk, 3).await;
     let mut under_way = store.get_miss_handler(&key_of("/late"), &stamped(ledger, "red"), &span()).await.unwrap();
@@ -189,7 +190,7 @@ async fn a_softly_purged_object_is_stale_until_it_is_confirmed() {
     let directory = TempDir::new().unwrap();
     let bench = open(directory.path(), 64 * MIB, 400 * MIB);
     let Bench { store, disk, ledger } = &bench;
-    for (path, size) in [("/small", 5000), ("/large", 3 * MIB as usize)] {
+    for (path, size) in [("/small", 5000), ("/large", 9 * MIB as usize)] {
         put_tagged(&bench, path, "red", size).await;
     }
     settled(disk, 2).await;
@@ -239,4 +240,59 @@ async fn variants_of_one_url_are_bounded_and_the_oldest_leave() {
         assert_eq!(found, n >= 16, "variant {n}");
     }
     settled(&disk, 4).await;
+}
+
+#[tokio::test]
+async fn a_large_object_goes_through_a_file_with_little_memory_and_readers_everywhere() {
+    let directory = TempDir::new().unwrap();
+    let Bench { store, disk, .. } = open(directory.path(), 32 * MIB, 400 * MIB);
+    let whole = body(40 * MIB as usize + 77);
+    let length = whole.len().to_string();
+    let mut writer = begin(store, "/large", &[("Content-Length", &length)]).await;
+    let first = leader(store, "/large", &writer).await;
+    let (_, slow) = look(store, "/large").await.unwrap();
+    let (_, mut seeking) = look(store, "/large").await.unwrap();
+    seeking.seek(30 * MIB as usize + 5, Some(30 * MIB as usize + 25)).unwrap();
+    let sought = tokio::spawn(async move { read_all(&mut seeking).await });
+    let mut most = 0;
+    for part in whole.chunks(3 * CHUNK + 11) {
+        write(&mut writer, part).await.unwrap();
+        most = most.max(store.stats().bytes);
+    }
+    writer.finish().await.unwrap();
+    assert!(most < 16 * MIB, "a fill of {length} bytes took {most}");
+    assert_eq!(store.stats().bytes, 0, "all is on disk");
+    assert!(sought.await.unwrap().unwrap() == whole[30 * MIB as usize + 5..30 * MIB as usize + 25]);
+    for (name, mut reader) in [("the first reader", first), ("one that was slow", slow)] {
+        assert!(read_all(&mut reader).await.unwrap() == whole, "{name} has other bytes");
+    }
+    settled(&disk, 1).await;
+    assert!(get(store, "/large").await.unwrap() == whole);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_moves_to_a_file_when_it_grows_large() {
+    let directory = TempDir::new().unwrap();
+    let Bench { store, disk, .. } = open(directory.path(), 32 * MIB, 400 * MIB);
+    let whole = body(7 * MIB as usize);
+    put(store, "/grows", &whole).await;
+    settled(&disk, 1).await;
+    assert_eq!(store.stats().objects, 0);
+    let (meta, mut hit) = look(store, "/grows").await.unwrap();
+    assert_eq!(meta.headers()["content-length"], whole.len().to_string().as_str());
+    assert!(read_all(&mut hit).await.unwrap() == whole);
+}
+
+#[tokio::test]
+async fn a_large_fill_that_breaks_off_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let Bench { store, disk, .. } = open(directory.path(), 32 * MIB, 400 * MIB);
+    let mut writer = begin(store, "/large", &[("Content-Length", "20000000")]).await;
+    let mut reader = leader(store, "/large", &writer).await;
+    write(&mut writer, &body(10_000_000)).await.unwrap();
+    drop(writer);
+    assert!(read_all(&mut reader).await.is_err());
+    assert!(get(store, "/large").await.is_none());
+    settled(&disk, 0).await;
+    assert_eq!(store.stats().bytes, 0);
 }
