@@ -367,7 +367,7 @@ impl Reader {
                 let end = self.end.min(written);
                 let bytes = match self.next(end) {
                     Some(bytes) => bytes,
-                    None => self.from_file(end).await?,
+                    None => self.read_file(end).await?,
                 };
                 self.position += bytes.len() as u64;
                 self.note_position();
@@ -390,7 +390,7 @@ impl Reader {
     }
 
     /// What is no longer in memory of an object that grows in a file.
-    async fn from_file(&mut self, end: u64) -> Result<Bytes> {
+    async fn read_file(&mut self, end: u64) -> Result<Bytes> {
         let offset = self.position % CHUNK as u64;
         let read = match self.fill.spool.get() {
             Some(spool) => spool.chunk(self.position / CHUNK as u64).await.ok(),
