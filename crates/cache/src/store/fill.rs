@@ -105,6 +105,10 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn held(&self) -> u64 {
+        self.chunks.len() as u64 * CHUNK as u64 + self.tail.len() as u64
+    }
+
     fn tail_start(&self) -> u64 {
         self.base + self.chunks.len() as u64 * CHUNK as u64
     }
@@ -244,7 +248,12 @@ impl Fill {
         while pieces.base + CHUNK as u64 <= offset && pieces.chunks.pop_front().is_some() {
             pieces.base += CHUNK as u64;
         }
-        pieces.chunks.len() as u64 * CHUNK as u64 + pieces.tail.len() as u64
+        pieces.held()
+    }
+
+    /// Bytes in memory.
+    pub(super) fn held(&self) -> u64 {
+        self.pieces().held()
     }
 
     /// The whole body, when none of it was dropped.

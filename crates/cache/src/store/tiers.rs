@@ -56,6 +56,7 @@ impl Store {
         let kept = fill.listed() && self.settle(fill, &mut entry.head);
         let entry = Arc::new(entry);
         let cost = entry.cost();
+        let mut record = self.disk.as_ref().map(|_| entry.record());
         let mut shard = self.write(place);
         shard.end(place, fill.generation);
         // A purge that came in between takes effect: it unlisted the fill under this lock.
@@ -68,10 +69,10 @@ impl Store {
                 Some(freed) => self.release(freed),
                 None => _ = self.objects.fetch_add(1, Ordering::Relaxed),
             }
-            if let Some(disk) = &self.disk {
+            if let Some((disk, record)) = self.disk.as_ref().zip(record.take()) {
                 // what it replaces must not come back when memory forgets it
                 disk.remove(place.number(), None);
-                disk.put(place.number(), entry.generation, entry.record(), entry.body.chunks.clone());
+                disk.put(place.number(), entry.generation, record, entry.body.chunks.clone());
             }
         }
         drop(shard);

@@ -106,7 +106,7 @@ impl Writer {
     /// The object is not kept: from here on only those who read already get it.
     fn pass(&mut self) {
         self.spool = None;
-        self.widest = WIDEST.max(self.written);
+        self.widest = WIDEST.max(self.fill.held());
         self.fill.pass();
         self.leader_moved = (self.fill.leader().unwrap_or(0), Instant::now());
     }
@@ -147,7 +147,7 @@ impl Writer {
         self.store.commit(self.place, &fill, entry, &mut self.charged);
     }
 
-    /// Whatever the disk does, readers have the whole body: what is not in the file is in memory.
+    /// Whatever the disk does, readers have the whole body.
     async fn finish_in_file(&mut self, mut spool: Spool) {
         let fill = Arc::clone(&self.fill);
         let tail = fill.tail();
@@ -221,11 +221,13 @@ impl HandleMiss for Writer {
         }
         self.finished = true;
         if let Some(spool) = self.spool.take() {
+            // readers need not wait for the disk: what is not in the file yet is in memory
+            self.fill.end(End::Done);
             self.finish_in_file(spool).await;
         } else {
             self.finish_in_memory();
+            self.fill.end(End::Done);
         }
-        self.fill.end(End::Done);
         self.store.count_done();
         Ok(MissFinishType::Created(usize::try_from(self.written).unwrap_or(usize::MAX)))
     }
