@@ -16,17 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use pingora::{Error, ErrorType, Result};
+use pingora::ErrorType;
 use tokio::sync::watch;
 
 use super::entry::{Body, Identity};
 use super::head::Head;
 use crate::disk::{CHUNK, SpoolReader};
 use crate::purge::Stamp;
-
-/// Bytes that a leader far behind in an object that is not kept gets at once. The framework reads from the origin several times
-/// for each time it writes to the client, so a leader that gets a chunk each time would never catch up.
-const LEAP: u64 = 2 * 1024 * 1024;
 
 /// An error to readers whose fill ended early.
 pub(super) const FILL_FAILED: ErrorType = ErrorType::Custom("CacheFillFailed");
@@ -54,32 +50,32 @@ pub(super) struct Fill {
     pub(super) head: Head,
     /// Since when purges concern it, and by which names.
     pub(super) stamp: Stamp,
-    pieces: Mutex<Pieces>,
+    pub(super) pieces: Mutex<Pieces>,
     /// The file that it grows in, for readers that are behind the window.
-    spool: OnceLock<SpoolReader>,
-    progress: watch::Sender<Progress>,
+    pub(super) spool: OnceLock<SpoolReader>,
+    pub(super) progress: watch::Sender<Progress>,
     /// New lookups may join.
     listed: AtomicBool,
     /// The body goes through a window and is not kept.
     passing: AtomicBool,
     /// Where the reader of the request that fills has got to; [`GONE`] when it reads no more.
-    leader: AtomicU64,
+    pub(super) leader: AtomicU64,
     /// Where the other readers have got to.
-    followers: Mutex<Followers>,
+    pub(super) followers: Mutex<Followers>,
 }
 
 /// The position of a reader that reads no more.
-const GONE: u64 = u64::MAX;
+pub(super) const GONE: u64 = u64::MAX;
 
 /// Positions of readers. Those that are gone are cleared away whenever the list has doubled.
 #[derive(Debug, Default)]
-struct Followers {
+pub(super) struct Followers {
     positions: Vec<Arc<AtomicU64>>,
     clear_at: usize,
 }
 
 impl Followers {
-    fn join(&mut self) -> Arc<AtomicU64> {
+    pub(super) fn join(&mut self) -> Arc<AtomicU64> {
         if self.positions.len() >= self.clear_at {
             self.clear();
             self.clear_at = (self.positions.len() * 2).max(16);
@@ -96,7 +92,7 @@ impl Followers {
 
 /// The bytes present: full chunks, the growing tail, and the last piece as it came, which readers at the front share.
 #[derive(Debug, Default)]
-struct Pieces {
+pub(super) struct Pieces {
     /// Offset of the first chunk: above zero only where a window is kept.
     base: u64,
     chunks: VecDeque<Bytes>,
@@ -129,7 +125,7 @@ impl Pieces {
     }
 
     /// All bytes from `offset` to `end` in one piece; `None` when some are gone.
-    fn run(&self, offset: u64, end: u64) -> Option<Bytes> {
+    pub(super) fn run(&self, offset: u64, end: u64) -> Option<Bytes> {
         let mut run = BytesMut::with_capacity(usize::try_from(end - offset).ok()?);
         while offset + (run.len() as u64) < end {
             run.extend_from_slice(&self.at(offset + run.len() as u64, end)?);
@@ -138,7 +134,7 @@ impl Pieces {
     }
 
     /// Bytes from `offset` on, at least one and at most up to `end`; `None` when they are gone or not there yet.
-    fn at(&self, offset: u64, end: u64) -> Option<Bytes> {
+    pub(super) fn at(&self, offset: u64, end: u64) -> Option<Bytes> {
         if let Some((start, last)) = &self.last
             && offset >= *start
             && offset - start < last.len() as u64
@@ -188,7 +184,7 @@ impl Fill {
         }
     }
 
-    fn pieces(&self) -> MutexGuard<'_, Pieces> {
+    pub(super) fn pieces(&self) -> MutexGuard<'_, Pieces> {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,143 +293,5 @@ impl Fill {
             .map(|position| position.load(Ordering::Acquire))
             .min()
             .filter(|position| *position != GONE)
-    }
-}
-
-/// Whose reader it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// The request that fills: it reads what it writes.
-    Leader,
-    /// Any other.
-    Follower,
-}
-
-/// One reader of a fill.
-#[derive(Debug)]
-pub(super) struct Reader {
-    fill: Arc<Fill>,
-    progress: watch::Receiver<Progress>,
-    /// Where this reader shows its position when it is not the leader.
-    shown: Option<Arc<AtomicU64>>,
-    position: u64,
-    end: u64,
-    reading: bool,
-}
-
-impl Reader {
-    pub(super) fn new(fill: Arc<Fill>, role: Role) -> Self {
-        let shown = match role {
-            Role::Leader => {
-                fill.leader.store(0, Ordering::Release);
-                None
-            }
-            Role::Follower => Some(fill.followers.lock().unwrap_or_else(PoisonError::into_inner).join()),
-        };
-        let progress = fill.progress.subscribe();
-        Self { fill, progress, shown, position: 0, end: u64::MAX, reading: true }
-    }
-
-    pub(super) fn generation(&self) -> u64 {
-        self.fill.generation
-    }
-
-    pub(super) fn passing(&self) -> bool {
-        self.fill.passing()
-    }
-
-    pub(super) fn followed(&self) -> bool {
-        self.fill.slowest_follower().is_some()
-    }
-
-    /// Seeking is possible where the length is known: the bytes come when they have arrived.
-    pub(super) fn can_seek(&self) -> bool {
-        self.fill.head.declared_length().is_some()
-    }
-
-    pub(super) fn seek(&mut self, start: u64, end: Option<u64>) -> Result<()> {
-        if self.fill.head.declared_length().is_none_or(|length| start >= length) {
-            return Error::e_explain(ErrorType::InternalError, "seek beyond the end of a fill");
-        }
-        (self.position, self.end) = (start, end.unwrap_or(u64::MAX));
-        self.note_position();
-        Ok(())
-    }
-
-    /// The next bytes, waiting for them; `None` at the end. A fill that failed is an error, never an end.
-    pub(super) async fn read(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            let Progress { written, end } = *self.progress.borrow_and_update();
-            if end == End::Failed {
-                self.leave();
-                return Error::e_explain(FILL_FAILED, "the fill ended early");
-            }
-            if self.position >= self.end {
-                self.leave();
-                return Ok(None);
-            }
-            if self.position < written {
-                let end = self.end.min(written);
-                let bytes = match self.next(end) {
-                    Some(bytes) => bytes,
-                    None => self.read_file(end).await?,
-                };
-                self.position += bytes.len() as u64;
-                self.note_position();
-                return Ok(Some(bytes));
-            }
-            if end == End::Done {
-                self.leave();
-                return Ok(None);
-            }
-            if self.progress.changed().await.is_err() {
-                return Error::e_explain(FILL_FAILED, "the fill is gone");
-            }
-        }
-    }
-
-    fn next(&self, end: u64) -> Option<Bytes> {
-        let pieces = self.fill.pieces();
-        let leaps = self.shown.is_none() && self.fill.passing() && end - self.position > 2 * CHUNK as u64;
-        if leaps { pieces.run(self.position, end.min(self.position + LEAP)) } else { pieces.at(self.position, end) }
-    }
-
-    /// What is no longer in memory of an object that grows in a file.
-    async fn read_file(&mut self, end: u64) -> Result<Bytes> {
-        let offset = self.position % CHUNK as u64;
-        let read = match self.fill.spool.get() {
-            Some(spool) => spool.chunk(self.position / CHUNK as u64).await.ok(),
-            None => None,
-        };
-        let bytes = read.map(|chunk| slice(&chunk, offset, end - self.position)).filter(|bytes| !bytes.is_empty());
-        match bytes {
-            Some(bytes) => Ok(bytes),
-            None => {
-                self.leave();
-                Error::e_explain(FILL_FAILED, "the reader fell behind an object that is not kept")
-            }
-        }
-    }
-
-    fn note_position(&self) {
-        if self.reading {
-            self.show(self.position);
-        }
-    }
-
-    fn show(&self, position: u64) {
-        self.shown.as_deref().unwrap_or(&self.fill.leader).store(position, Ordering::Release);
-    }
-
-    fn leave(&mut self) {
-        if std::mem::take(&mut self.reading) {
-            self.show(GONE);
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.leave();
     }
 }

@@ -11,7 +11,8 @@ use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheEntryId, CacheKey, Storage};
 
 use super::entry::Entry;
-use super::fill::{Reader, slice};
+use super::fill::slice;
+use super::reader::Reader;
 use crate::disk::CHUNK;
 
 /// A reader of a complete object. Bytes are shared, not copied.

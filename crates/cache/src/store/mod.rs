@@ -13,6 +13,7 @@ mod entry;
 mod fill;
 mod head;
 mod hit;
+mod reader;
 mod record;
 mod room;
 mod shard;

@@ -14,9 +14,10 @@ use pingora_cache::{CacheEntryId, CacheEntryKey, CacheKey, CacheMeta};
 use super::Store;
 use super::disk_hit::FromDisk;
 use super::entry::{Entry, Identity, Place};
-use super::fill::{Fill, Reader, Role};
+use super::fill::Fill;
 use super::head::Head;
 use super::hit::{Complete, Follow};
+use super::reader::{Reader, Role};
 use super::write::Writer;
 use crate::purge::Verdict;
 
