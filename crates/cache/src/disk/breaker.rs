@@ -93,6 +93,9 @@ impl Patience {
         if self.late.load(Ordering::Relaxed) > 0 {
             self.late.store(0, Ordering::Relaxed);
         }
+        if self.rests_until.load(Ordering::Relaxed) > 0 && self.rests_until.swap(0, Ordering::Relaxed) > 0 {
+            log::info!("the disk tier answers in time again");
+        }
     }
 
     /// A read came too late.

@@ -38,7 +38,7 @@ impl Tier {
         if self.directory.is_foreign {
             return false;
         }
-        match saved::restore(&self.directory, &self.index) {
+        match saved::restore(&self.directory, &self.index, self.most()) {
             Restored::Whole => true,
             Restored::Missing => false,
             Restored::Broken(error) => {
@@ -55,6 +55,9 @@ impl Tier {
         let (mut saved, mut tidied) = (Instant::now(), Instant::now());
         while !self.wait(TICK) {
             self.probe_when_due();
+            self.expand();
+            // The budget may have become smaller.
+            self.charge(0);
             if saved.elapsed() >= SAVE_EVERY {
                 self.save();
                 saved = Instant::now();
@@ -123,6 +126,13 @@ impl Tier {
         listing.names.sort_unstable_by_key(|name| name.version.generation);
         for name in listing.names.drain(..) {
             if self.directory.is_foreign {
+                // What this run has written is not.
+                if !self.index.knows(name) {
+                    self.unlink(name);
+                }
+                continue;
+            }
+            if name.length > self.most() {
                 self.unlink(name);
                 continue;
             }
@@ -141,7 +151,7 @@ impl Tier {
     }
 
     /// Removes files that nothing names, because their removal could not be noted or failed.
-    fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         let mut listing = Listing::default();
         for folder in 0..=u8::MAX {
             if self.wait(Duration::ZERO) {

@@ -160,8 +160,10 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join(LOCK);
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-    let lock = opened.map_err(|error| failed(&path, "cannot be opened", error))?;
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
+    made.map_err(|error| failed(&path, "cannot be made", error))?;
+    // Held for reading only: a file system with a file open for writing could not be made read-only.
+    let lock = File::open(&path).map_err(|error| failed(&path, "cannot be opened", error))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(root.to_owned())),

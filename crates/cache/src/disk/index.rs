@@ -94,6 +94,8 @@ pub(super) struct Landed {
 pub(super) struct Index {
     shards: Box<[RwLock<Shard>]>,
     budget: AtomicU64,
+    /// What is used at most where the disk was full before the budget was.
+    ceiling: AtomicU64,
     used: AtomicU64,
     /// The shard that eviction looks at next.
     hand: AtomicUsize,
@@ -109,6 +111,7 @@ impl Index {
         Self {
             shards: (0..count).map(|_| RwLock::default()).collect(),
             budget: AtomicU64::new(budget),
+            ceiling: AtomicU64::new(u64::MAX),
             used: AtomicU64::new(0),
             hand: AtomicUsize::new(0),
             objects: AtomicU64::new(0),
@@ -341,7 +344,7 @@ impl Index {
     /// Charges bytes to the budget, evicting for them. False when there is no room; then nothing is charged.
     pub(super) fn charge(&self, bytes: u64, evicted: &mut Vec<Name>) -> bool {
         self.used.fetch_add(bytes, Ordering::AcqRel);
-        if self.evict_to(self.budget(), evicted) {
+        if self.evict_to(self.budget().min(self.ceiling.load(Ordering::Relaxed)), evicted) {
             return true;
         }
         self.release(bytes);
@@ -351,6 +354,23 @@ impl Index {
     /// Gives back bytes of the budget.
     pub(super) fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Keeps from here on to so many bytes less than are used now, but to so many at least, and evicts what is above.
+    pub(super) fn lower_ceiling(&self, bytes: u64, evicted: &mut Vec<Name>) {
+        let ceiling = self.used().saturating_sub(bytes).max(bytes);
+        self.ceiling.fetch_min(ceiling, Ordering::Relaxed);
+        self.evict_to(ceiling, evicted);
+    }
+
+    /// Whether less than the budget is used because the disk was full before.
+    pub(super) fn is_lowered(&self) -> bool {
+        self.ceiling.load(Ordering::Relaxed) < self.budget()
+    }
+
+    /// Uses up to so many bytes again, if that is more than now.
+    pub(super) fn raise_ceiling(&self, bytes: u64) {
+        self.ceiling.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Evicts until at most `bytes` are used. One shard is locked at a time, for one step.

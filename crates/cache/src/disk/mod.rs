@@ -87,7 +87,7 @@ pub struct Stats {
     pub remove_errors: u64,
     /// Reads and writes of the index file, and looks at the names of files, that failed.
     pub index_errors: u64,
-    /// Reads that were not waited for to the end.
+    /// Reads that were not waited for, or not to the end: the disk is too slow, or too many wait.
     pub late_reads: u64,
     /// Objects that were not taken: too large, a full queue, writing given up.
     pub refused: u64,
@@ -202,6 +202,7 @@ impl Disk {
     pub async fn load(&self, place: u128) -> Option<Loaded> {
         let name = self.tier.index.take_use(place)?;
         if self.tier.patience.is_over() {
+            count(&self.tier.counts.late_reads);
             return None;
         }
         let (reply, answer) = oneshot::channel();
@@ -213,6 +214,7 @@ impl Disk {
             }
         };
         if !self.tier.pool.read(name.length.min(WHOLE), run) {
+            count(&self.tier.counts.late_reads);
             return None;
         }
         match timeout(READ_WAIT, answer).await {

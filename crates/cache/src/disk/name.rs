@@ -24,7 +24,7 @@ pub(super) struct Version {
 }
 
 /// A version and the length of its file in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub(super) version: Version,
     pub(super) length: u64,

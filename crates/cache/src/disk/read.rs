@@ -48,6 +48,23 @@ pub enum ReadError {
     Overloaded,
 }
 
+/// Opens a file without noting the time: that note would make every first read a write, which waits for the disk.
+#[cfg(target_os = "linux")]
+fn open_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NOATIME.bits().cast_signed();
+    match File::options().read(true).custom_flags(flags).open(path) {
+        // Only the file's owner may ask for that.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path),
+        opened => opened,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_file(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
 /// Exactly the bytes of `length` at `offset`, appended.
 fn read_exact(file: &File, offset: u64, length: usize, to: &mut Vec<u8>) -> io::Result<()> {
     let end = to.len() + length;
@@ -89,7 +106,7 @@ pub(super) struct Opened {
 
 /// Opens a file and reads everything but its body. `scratch` is left with what was read from the end of the file.
 pub(super) fn open(root: &Path, name: Name, scratch: &mut Vec<u8>) -> Result<Opened, Fault> {
-    let file = File::open(name.path(root))?;
+    let file = open_file(&name.path(root))?;
     let first_look = if name.length <= AT_ONCE { name.length } else { FIRST_LOOK };
     let (layout, sums, mut head) = {
         let layout = read_tail(&file, name, first_look, scratch)?;

@@ -89,9 +89,15 @@ pub(super) enum Restored {
     Broken(io::Error),
 }
 
-/// Takes in what the index file says.
-pub(super) fn restore(directory: &Directory, index: &Index) -> Restored {
-    match read(&directory.root().join(FILE), &directory.seed, |standing| index.restore(standing)) {
+/// Takes in what the index file says of files of at most so many bytes.
+pub(super) fn restore(directory: &Directory, index: &Index, most: u64) -> Restored {
+    // What is too long for a smaller budget is found, and removed, by its name.
+    let take_in = |standing: Standing| {
+        if standing.name.length <= most {
+            index.restore(standing);
+        }
+    };
+    match read(&directory.root().join(FILE), &directory.seed, take_in) {
         Ok(()) => Restored::Whole,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Restored::Missing,
         Err(error) => Restored::Broken(error),

@@ -26,10 +26,14 @@ pub(super) fn list(root: &Path, folder: u8, listing: &mut Listing) -> io::Result
         let entry = entry?;
         let text = entry.file_name();
         let name = text.to_str().and_then(Name::parse).filter(|name| name.folder() == folder);
-        let name = name.filter(|name| {
-            name.length < LONG
-                || entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == name.length)
-        });
+        let name = match name {
+            Some(name) if name.length >= LONG => match entry.metadata() {
+                Ok(metadata) => Some(name).filter(|_| metadata.is_file() && metadata.len() >= name.length),
+                // Removed meanwhile.
+                Err(_) => continue,
+            },
+            name => name,
+        };
         match name {
             Some(name) => listing.names.push(name),
             None => listing.strangers.push(entry.path()),

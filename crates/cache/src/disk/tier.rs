@@ -184,15 +184,29 @@ impl Tier {
         self.spooled.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Evicts a part of everything, because the disk is full before the budget is. Blocks.
+    /// Takes back what [`Tier::relieve`] did when the disk has room again. Blocks.
+    pub(super) fn expand(&self) {
+        if !self.index.is_lowered() {
+            return;
+        }
+        // Half of what is free, so that this ends where there is enough for others too.
+        match rustix::fs::statvfs(self.directory.root()) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                self.index.raise_ceiling(self.index.used().saturating_add(free / 2));
+            }
+            Err(_) => count(&self.counts.read_errors),
+        }
+    }
+
+    /// Evicts a part of everything and keeps to less, because the disk is full before the budget is. Blocks.
     pub(super) fn relieve(&self) {
         let mut last = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| last.elapsed() < RELIEF_EVERY) {
             return;
         }
         let mut evicted = Vec::new();
-        let share = (self.index.budget() / RELIEF_SHARE).max(self.index.used() / RELIEF_SHARE);
-        self.index.evict_to(self.index.used().saturating_sub(share), &mut evicted);
+        self.index.lower_ceiling(self.index.budget() / RELIEF_SHARE, &mut evicted);
         evicted.into_iter().for_each(|name| self.unlink(name));
         *last = Some(Instant::now());
     }

@@ -158,7 +158,7 @@ impl Tier {
                 self.unlink(name);
                 false
             }
-            Err(Fault::Failed(error)) => {
+            Err(Fault::Failed(error) | Fault::Busy(error)) => {
                 // The object stays: its other slot is whole.
                 count(&self.counts.update_errors);
                 self.breaker.give_up(&error);
