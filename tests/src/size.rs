@@ -1,4 +1,4 @@
-//! Sizes as configurations write them: `1000`, `1KiB`, `1MiB`.
+//! Sizes as configurations write them: `1000`, `1KiB`, `1MiB`, `1GiB`.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -28,6 +28,7 @@ fn parse(text: &str) -> Option<usize> {
         "" | "B" => Some(number),
         "KiB" => Some(number * 1024),
         "MiB" => Some(number * 1024 * 1024),
+        "GiB" => Some(number * 1024 * 1024 * 1024),
         _ => None,
     }
 }
@@ -43,6 +44,7 @@ mod tests {
             ("7B", Some(7)),
             ("2KiB", Some(2048)),
             ("1MiB", Some(1_048_576)),
+            ("2GiB", Some(2_147_483_648)),
             ("1kB", None),
             ("x", None),
         ];

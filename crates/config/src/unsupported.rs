@@ -23,8 +23,6 @@ use When::{Given, NotEmpty, True, Word};
 const KEYS: &[(&str, When)] = &[
     ("server.listen.*.tls.http3", True),
     ("geo.database", Given),
-    ("cache.slice_from", Given),
-    ("cache.slice_size", Given),
     ("sites.*.waf.mode", Word(&["detect", "block"])),
     ("country_filters", NotEmpty),
     ("token_auth", Given),

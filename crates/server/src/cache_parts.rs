@@ -7,6 +7,7 @@ use std::time::Duration;
 use leeward_cache::admission::{self, Sketch};
 use leeward_cache::disk::{self, Disk};
 use leeward_cache::purge::{self, Ledger};
+use leeward_cache::range::Sliced;
 use leeward_cache::{FetchLock, Store, key};
 use pingora_cache::NoCacheReason;
 use pingora_cache::lock::CacheKeyLockImpl;
@@ -48,6 +49,8 @@ pub(crate) struct CacheParts {
     pub(crate) predictor_authorized: &'static (dyn CacheablePredictor + Sync),
     pub(crate) admission: &'static Sketch,
     pub(crate) ledger: Arc<Ledger>,
+    /// Large objects, of which ranges are had in slices.
+    pub(crate) sliced: Sliced,
 }
 
 impl std::fmt::Debug for CacheParts {
@@ -83,7 +86,15 @@ impl CacheParts {
             || -> &'static Predictor<SHARDS> { Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes)))) };
         let (predictor, predictor_authorized) = (predictor(), predictor());
         let admission: &'static Sketch = Sketch::leak(admission::Options::default());
-        Ok(Box::leak(Box::new(Self { store, lock, predictor, predictor_authorized, admission, ledger })))
+        Ok(Box::leak(Box::new(Self {
+            store,
+            lock,
+            predictor,
+            predictor_authorized,
+            admission,
+            ledger,
+            sliced: Sliced::default(),
+        })))
     }
 
     /// Writes what the next start wants to know. Waits for it, but not for long.

@@ -20,6 +20,7 @@ use pingora_cache::key::HashBinary;
 
 use crate::phase::fetch::{Followed, Onward};
 use crate::phase::orphan::Orphan;
+use crate::phase::slices::{Slice, Slices};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub struct Context {
     pub(crate) failover: Option<Failover>,
     /// Set when this is an alternate request: where it goes. Written by phase/request.
     pub(crate) alternate: Option<AlternateTarget>,
+    /// What is known of slices of the object. Written by phase/slices.
+    pub(crate) slices: Slices,
+    /// Set when this is a request for a slice. Written by phase/slices.
+    pub(crate) slice: Option<Slice>,
     /// Why the edge answered by itself, or what failed.
     pub(crate) reason: Option<Reason>,
     /// What failed, in words, for the log.
@@ -241,6 +246,8 @@ impl Context {
             fetch: Fetch::default(),
             failover: None,
             alternate: None,
+            slices: Slices::default(),
+            slice: None,
             reason: None,
             error: None,
             body_seen: 0,
@@ -270,6 +277,9 @@ impl Context {
             && let Ok(mut seen) = alternate.report.seen.lock()
         {
             seen.attempts.push(attempt.clone());
+        }
+        if let Some(slice) = &self.slice {
+            slice.record(&attempt);
         }
         self.fetch.made.push(attempt);
     }

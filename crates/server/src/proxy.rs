@@ -27,7 +27,7 @@ use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
 use crate::phase::{
-    admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, store, watch, websocket,
+    admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, slices, store, watch, websocket,
 };
 
 /// The edge: what all requests share.
@@ -57,6 +57,10 @@ impl Leeward {
         request::check(session, ctx)?;
         request::validate(self, session, ctx).await.map_or(Ok(()), Err)?;
         request::route(session.req_header(), ctx)?;
+        if ctx.slice.is_some() {
+            // the request that it is for was judged
+            return Ok(());
+        }
         security::check(session.req_header(), ctx)?;
         request::redirect(ctx).map_or(Ok(()), Err)?;
         websocket::admit(session, ctx);
@@ -152,13 +156,17 @@ impl ProxyHttp for Leeward {
     async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let Some(route) = &ctx.route else { return Ok(false) };
         let no_origin = route.chosen_origin().is_none().then_some(Answer::error(404, Reason::NoOrigin));
-        let Some(answer) = no_origin.or_else(|| lookup::unanswerable(session, ctx)) else { return Ok(true) };
+        let Some(answer) = no_origin.or_else(|| lookup::unanswerable(session, ctx)) else {
+            slices::current(self.cache, ctx)?;
+            return Ok(!slices::instead(self, session, ctx).await?);
+        };
         ctx.reason = Some(answer.reason);
         answer.write(session, ctx).await?;
         Ok(false)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        slices::take_over(self, session, ctx).await?;
         fetch::next_peer(self, session, ctx).await
     }
 
@@ -192,7 +200,8 @@ impl ProxyHttp for Leeward {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        fetch::prepare(request, ctx)
+        fetch::prepare(request, ctx)?;
+        slices::prepare(request, ctx)
     }
 
     async fn upstream_response_filter(
@@ -204,6 +213,7 @@ impl ProxyHttp for Leeward {
         watch::head(session, response, ctx);
         websocket::switch(session, response, ctx)?;
         fetch::judge(self, session, response, ctx)?;
+        slices::judge(self, session, response, ctx)?;
         store::invalidate(self.cache, session, response, ctx).await;
         Ok(())
     }
@@ -256,9 +266,9 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _ctx: &mut Context,
+        ctx: &mut Context,
     ) -> RangeType {
-        deliver::part(session, response)
+        deliver::part(session, response, ctx)
     }
 
     async fn response_filter(

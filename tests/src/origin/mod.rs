@@ -1,13 +1,14 @@
 //! A scripted origin: it does on the wire exactly what its script says, and remembers exactly what it was asked.
 
 mod play;
+mod ranges;
 mod script;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 
-pub use script::{Answer, Ending, Headers, Pause, Raw, Script, Shape, pattern};
+pub use script::{Answer, Ending, Headers, Pause, Raw, Script, Shape, pattern, pattern_of};
 
 use crate::http1::{Body, Head};
 
@@ -72,6 +73,8 @@ struct Shared {
     log: Mutex<Log>,
     changed: Condvar,
     stopping: AtomicBool,
+    /// Bytes of bodies sent so far.
+    sent: AtomicU64,
 }
 
 /// What happened so far.
@@ -115,6 +118,7 @@ impl Origin {
             log: Mutex::new(Log::default()),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
         };
         let mut origin =
             Self { shared: Arc::new(shared), address, tls, running: None, deaf: None, reserved: Some(reserved) };
@@ -221,6 +225,12 @@ impl Origin {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.log.lock().unwrap().connections
+    }
+
+    /// How many bytes of bodies were sent so far, as far as the system took them.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::SeqCst)
     }
 
     /// Everything that came and was no request.

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use rustls::{ServerConfig, ServerConnection};
@@ -87,11 +88,11 @@ fn converse(shared: &Shared, wire: &mut Wire, id: usize) -> Ending {
 }
 
 /// One request being answered.
-struct Turn<'a> {
-    shared: &'a Shared,
-    wire: &'a mut Wire,
-    request: &'a Received,
-    answer: &'a Answer,
+pub(super) struct Turn<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) wire: &'a mut Wire,
+    pub(super) request: &'a Received,
+    pub(super) answer: &'a Answer,
 }
 
 impl Turn<'_> {
@@ -99,6 +100,9 @@ impl Turn<'_> {
         self.hold(self.answer.wait.map(|span| span.0), self.answer.gate.as_deref())?;
         if let Some(steps) = &self.answer.raw {
             return self.play_raw(steps);
+        }
+        if self.answer.ranges {
+            return self.play_ranges();
         }
         for status in &self.answer.interim {
             self.wire.send(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes())?;
@@ -125,10 +129,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn unchanged(&self) -> bool {
-        let ours = |name: &str| {
-            self.answer.headers.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
-        };
+    /// A field of the answer.
+    pub(super) fn own(&self, name: &str) -> Option<String> {
+        self.answer.headers.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
+    }
+
+    pub(super) fn unchanged(&self) -> bool {
+        let ours = |name: &str| self.own(name);
         let theirs = |name: &str| self.request.head.value(name);
         match theirs("if-none-match") {
             Some(tags) => ours("etag").is_some_and(|tag| tags.split(", ").any(|t| t == tag || t == "*")),
@@ -136,7 +143,7 @@ impl Turn<'_> {
         }
     }
 
-    fn head(&self, status: u16, length: usize) -> Vec<u8> {
+    pub(super) fn head(&self, status: u16, length: usize) -> Vec<u8> {
         use std::fmt::Write as _;
         let mut head = format!("HTTP/1.1 {status} {}\r\n", self.answer.reason);
         let named = |name: &str| self.answer.headers.0.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
@@ -186,7 +193,10 @@ impl Turn<'_> {
                 self.hold(Some(span.0), None)?;
             }
             match self.answer.framing {
-                Shape::Length | Shape::Close => self.wire.send(piece)?,
+                Shape::Length | Shape::Close => {
+                    self.wire.send(piece)?;
+                    self.shared.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
+                }
                 Shape::BrokenChunks if offset > 0 || (index > 0 && self.answer.pause.is_none()) => {
                     self.wire.send(b"zz\r\nbroken\r\n")?;
                 }
@@ -201,7 +211,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn hold(&mut self, time: Option<Duration>, gate: Option<&str>) -> Result<(), Lost> {
+    pub(super) fn hold(&mut self, time: Option<Duration>, gate: Option<&str>) -> Result<(), Lost> {
         let waited = time.is_none_or(|time| self.shared.rest(time)) && gate.is_none_or(|gate| self.shared.pass(gate));
         self.wire.within(WRITE);
         if waited { Ok(()) } else { Err(Lost::Closed) }

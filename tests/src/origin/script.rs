@@ -113,6 +113,9 @@ pub struct Answer {
     pub date: bool,
     /// An `If-None-Match` that names the answer's `ETag`, or an `If-Modified-Since` equal to its `Last-Modified`, gets a 304.
     pub validates: bool,
+    /// A `Range` of one range is answered with a part (unless its `If-Range` names another `ETag`), and a generated body is made
+    /// while it is sent, so that it can be of any size.
+    pub ranges: bool,
     /// Interim answers sent first.
     pub interim: Vec<u16>,
     /// Time before the first byte.
@@ -146,6 +149,7 @@ impl Default for Answer {
             framing: Shape::Length,
             date: true,
             validates: false,
+            ranges: false,
             interim: Vec::new(),
             wait: None,
             gate: None,
@@ -276,6 +280,15 @@ impl<'de> Deserialize<'de> for Headers {
         }
         Ok(Self(fields))
     }
+}
+
+/// The bytes of a generated body from one offset to another.
+#[must_use]
+pub fn pattern_of(bytes: std::ops::Range<u64>) -> Vec<u8> {
+    const LINE: u64 = 15;
+    let (first, before) = (bytes.start / LINE, (bytes.start % LINE) as usize);
+    let wanted = usize::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(usize::MAX);
+    (first..).flat_map(|line| format!("{line:014}\n").into_bytes()).skip(before).take(wanted).collect()
 }
 
 /// A body in which every position has its own neighbourhood, so that a byte lost, doubled or moved is seen.

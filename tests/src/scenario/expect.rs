@@ -7,10 +7,11 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Value;
 
+use super::parts::{Parts, Span};
 use crate::client::CacheUse;
 use crate::origin::{Received, pattern};
 use crate::size::Size;
-use crate::wait::Span;
+use crate::wait::Span as Time;
 use crate::wire::Lost;
 
 /// What a client must get. A bare number is the status.
@@ -29,6 +30,10 @@ pub(super) struct Wanted {
     pub body: Option<Want>,
     /// The body is the generated one of so many bytes.
     pub size: Option<Size>,
+    /// The body is these bytes of a generated one, `first-last`.
+    pub bytes: Option<Span>,
+    /// The body is a multipart one of exactly these parts.
+    pub parts: Option<Parts>,
     /// The same answer as the one kept under this name, byte for byte but for its time and age: status, fields in their order, body.
     pub like: Option<String>,
     /// What `Cache-Status` says: hit, stale, stored, miss, expired, bypass, other, unsaid.
@@ -42,9 +47,9 @@ pub(super) struct Wanted {
     /// No response at all: the connection just ends.
     pub nothing: bool,
     /// The whole answer is there within this time.
-    pub within: Option<Span>,
+    pub within: Option<Time>,
     /// The answer is not there before this time.
-    pub after: Option<Span>,
+    pub after: Option<Time>,
 }
 
 impl<'de> Deserialize<'de> for Expect {
@@ -201,6 +206,9 @@ impl Wanted {
         );
         misses.extend(self.body.as_ref().and_then(|want| want.miss("body", Some(&text(&got.body)))));
         misses.extend(self.size.and_then(|size| wrong_bytes(size.0, &got.body, self.incomplete)));
+        misses.extend(self.bytes.as_ref().and_then(|bytes| bytes.wrong(&got.body, self.incomplete)));
+        misses
+            .extend(self.parts.as_ref().and_then(|parts| parts.wrong(&got.body, got.field("content-type").as_deref())));
         misses.extend(self.cache.as_ref().and_then(|cache| wrong_cache(cache, got.field("cache-status").as_deref())));
         misses.extend(self.wrong_end(got));
         misses.extend(self.wrong_time(got.took));

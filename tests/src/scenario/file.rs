@@ -323,6 +323,8 @@ pub(super) struct OriginCheck {
     pub per_target: Option<Want>,
     /// How many connections.
     pub connections: Option<Want>,
+    /// How many bytes of bodies it sent.
+    pub sent: Option<Want>,
     /// Its last request.
     pub last: Option<Seen>,
     /// Every one of its requests, if there are any.

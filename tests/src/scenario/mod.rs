@@ -6,6 +6,7 @@ mod dns;
 mod expect;
 mod file;
 mod fill;
+mod parts;
 mod purge;
 mod run;
 mod table;

@@ -217,7 +217,7 @@ impl Stage {
         let other = check.last.as_ref().and_then(|seen| seen.like.clone());
         let other = other.map(|name| self.origin(&name).received().last().cloned());
         let origin = self.origin(&check.origin);
-        let (received, connections) = (origin.received(), origin.connections());
+        let (received, connections, sent) = (origin.received(), origin.connections(), origin.sent());
         let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
         for request in &received {
             *targets.entry(request.target()).or_default() += 1;
@@ -227,6 +227,7 @@ impl Stage {
             (&check.requests, of("requests"), received.len()),
             (&check.connections, of("connections"), connections),
             (&check.targets, of("targets"), targets.len()),
+            (&check.sent, of("body bytes sent"), usize::try_from(sent).unwrap_or(usize::MAX)),
         ];
         let mut misses: Vec<String> = counted
             .into_iter()

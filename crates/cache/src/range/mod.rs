@@ -1,8 +1,12 @@
 //! Which bytes of an answer are sent (RFC 9110 section 14).
 
-use std::ops::Range;
-use std::time::{Duration, SystemTime};
+mod sliced;
+mod version;
 
+use std::ops::Range;
+use std::time::SystemTime;
+
+use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, LAST_MODIFIED,
     RANGE, TRANSFER_ENCODING,
@@ -10,6 +14,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{MultiRangeInfo, RangeType};
+
+pub use sliced::{Known, Sliced};
+use version::STRONG_AFTER;
+pub use version::{Piece, Version, content_range, pieces, slice_key};
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +33,6 @@ pub enum Order {
     /// As they were asked for: the body is stored, or arrives where it is stored.
     Any,
 }
-
-/// Age of a modification, at the time of the answer, from which `Last-Modified` is a strong validator (RFC 9110 section 8.8.2.2).
-const STRONG_AFTER: Duration = Duration::from_secs(1);
 
 /// Applies a request's `Range` to a 200: rewrites the header to 206 or 416 and answers which bytes to send.
 ///
@@ -213,6 +218,21 @@ fn multiple(response: &mut ResponseHeader, ranges: Vec<Range<usize>>, length: us
     let _ = response.insert_header(CONTENT_LENGTH, parts.calculate_multipart_length());
     let _ = response.insert_header(CONTENT_TYPE, format!("multipart/byteranges; boundary={}", parts.boundary));
     parts
+}
+
+/// What stands before a part of a multipart answer (RFC 9110 section 14.6).
+#[must_use]
+pub fn part_head(parts: &MultiRangeInfo, range: &Range<usize>, total: u64) -> Bytes {
+    let kind = parts.content_type.as_ref().map_or_else(String::new, |kind| format!("Content-Type: {kind}\r\n"));
+    let last = range.end.saturating_sub(1);
+    let place = format!("Content-Range: bytes {}-{last}/{total}", range.start);
+    Bytes::from(format!("\r\n--{}\r\n{kind}{place}\r\n\r\n", parts.boundary))
+}
+
+/// What stands behind the last part of a multipart answer.
+#[must_use]
+pub fn parts_end(parts: &MultiRangeInfo) -> Bytes {
+    Bytes::from(format!("\r\n--{}--\r\n", parts.boundary))
 }
 
 fn refuse(response: &mut ResponseHeader, length: usize) {

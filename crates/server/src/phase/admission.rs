@@ -22,7 +22,8 @@ const KEPT_BEFORE: u8 = u8::MAX;
 pub(crate) fn miss(cache: &CacheParts, session: &mut Session, ctx: &mut Context) {
     let request = session.req_header();
     let never = request.method == Method::HEAD || ctx.lookup.wishes.no_store;
-    if never || request.headers.contains_key(RANGE) && asked(cache, session, ctx) < wanted(ctx) {
+    let ranged = request.headers.contains_key(RANGE) && !ctx.slices.admitted;
+    if never || ranged && asked(cache, session, ctx) < wanted(ctx) {
         session.cache.disable(NoCacheReason::Deferred);
     } else {
         session.cache.cache_miss();
@@ -38,7 +39,10 @@ pub(crate) fn kept_before(ctx: &mut Context) {
 pub(crate) fn keeps(cache: &CacheParts, session: &Session, answer: &HeaderMap, ctx: &mut Context) -> bool {
     // in any other phase it takes the place of a stored one
     let new = matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Bypass);
-    !new || asked(cache, session, ctx) >= wanted(ctx) || is_listed(answer, &ctx.snapshot.cache.first_hit_types)
+    // a slice has the counts of its object, which had enough of them
+    !new || ctx.slice.is_some()
+        || asked(cache, session, ctx) >= wanted(ctx)
+        || is_listed(answer, &ctx.snapshot.cache.first_hit_types)
 }
 
 /// How many have asked for the object, this request included. Counts it once.

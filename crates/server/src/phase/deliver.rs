@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora_cache::{CachePhase, NoCacheReason};
 use pingora_proxy::{RangeType, Session};
 
+use super::slices;
 use crate::context::Context;
 use crate::{accept, header_edits};
 
@@ -18,7 +19,10 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 leeward");
 const _: () = assert!(matches!(NAME.as_bytes(), b"leeward"), "`VIA` bears the edge's name");
 
 /// Which bytes of the answer the client gets.
-pub(crate) fn part(session: &mut Session, response: &mut ResponseHeader) -> RangeType {
+pub(crate) fn part(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> RangeType {
+    if let Some(cut) = slices::cut(response, ctx) {
+        return cut;
+    }
     // what is not stored passes once
     let order = if session.cache.enabled() { Order::Any } else { Order::Ascending };
     let range = range::filter(session.req_header(), response, order);
@@ -41,10 +45,8 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
     response.set_version(Version::HTTP_11);
     let state = state(session, ctx);
     ctx.lookup.state = Some(state);
-    if accept::connection().is_some_and(|connection| connection.draining()) {
-        // the head of this request came before the signal: only this makes its answer say `Connection: close`
-        session.set_keepalive(None);
-    }
+    say_the_end(session);
+    slices::finished(session, response, ctx);
     if let Some(alternate) = &ctx.alternate
         && let Ok(mut seen) = alternate.report.seen.lock()
     {
@@ -91,6 +93,14 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
         }
     }
     header_edits::apply(response, &deliver.headers)
+}
+
+/// Says that the connection ends with this answer, when the process ends.
+pub(crate) fn say_the_end(session: &mut Session) {
+    if accept::connection().is_some_and(|connection| connection.draining()) {
+        // the head of this request came before the signal: only this makes its answer say `Connection: close`
+        session.set_keepalive(None);
+    }
 }
 
 /// A body that outgrew what is kept passes through a window to those who read it: the origin is then read no faster than

@@ -21,6 +21,7 @@ use pingora_proxy::{FailToProxy, Session};
 use tokio::sync::mpsc::Receiver;
 
 use super::fetch::{Onward, alternate_may_fail, is_plain};
+use super::slices;
 use crate::answer::{Answer, begun};
 use crate::context::{AlternateReport, AlternateRequest, AlternateTarget, Context, Route};
 use crate::proxy::Leeward;
@@ -28,7 +29,8 @@ use crate::proxy::Leeward;
 /// The rules' `site-failover`, as far as this request may take it. One level only: an alternate request never fails over
 /// again, what is refreshed in the background has no client to send elsewhere, and for another tier's client that tier does.
 pub(crate) fn declared(session: &Session, ctx: &Context) -> Option<SiteFailover> {
-    if ctx.alternate.is_some() || session.subrequest_ctx.is_some() || ctx.client.midgress {
+    let background = session.subrequest_ctx.is_some() && ctx.slice.is_none();
+    if ctx.alternate.is_some() || background || ctx.client.midgress {
         return None;
     }
     let (policy, effective) = ctx.route.as_ref()?.rules()?;
@@ -70,7 +72,7 @@ pub(crate) const fn kind(failover: &Failover) -> &'static str {
 pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
     let alternate = ctx.failover.as_ref().is_some_and(|failover| failover.to == FailoverTo::Alternate);
-    if alternate && begun(session).is_some() {
+    if (alternate || ctx.slices.answered) && begun(session).is_some() {
         return nothing;
     }
     let failure = Failure::of(error);
@@ -88,12 +90,14 @@ pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error
     if begun(session).is_some() || client_is_gone(error) {
         return nothing;
     }
+    if slices::failed(ctx, status, reason) {
+        return done(status);
+    }
     // the request body may be unread and the connection is not kept after an error: say so
     session.set_keepalive(None);
-    let done = FailToProxy { error_code: status, can_reuse_downstream: false };
     if ctx.alternate.as_ref().is_some_and(|alternate| alternate.may_fail) && onward.is_some() {
         // the parent has something better than an error to serve
-        return done;
+        return done(status);
     }
     let answer = match onward {
         Some(Onward { next: Next::Way(Way::SiteFailover), .. }) => redirect(edge, session, ctx, status, reason),
@@ -103,7 +107,11 @@ pub(crate) async fn resolve(edge: &Leeward, session: &mut Session, error: &Error
     if let Err(error) = answer.write(session, ctx).await {
         log::debug!("the client left before its answer: {error}");
     }
-    done
+    done(status)
+}
+
+const fn done(status: u16) -> FailToProxy {
+    FailToProxy { error_code: status, can_reuse_downstream: false }
 }
 
 /// A dead connection needs no answer.
@@ -204,11 +212,13 @@ async fn hand_over(session: &mut Session, mut rest: Receiver<HttpTask>, to_clien
 fn deadline(ctx: &Context) -> Instant {
     match &ctx.fetch.walk {
         Some(walk) => walk.deadline,
-        None => Instant::now() + timeouts(ctx).connect + timeouts(ctx).first_byte,
+        None => {
+            ctx.slices.deadline.unwrap_or_else(|| Instant::now() + timeouts(ctx).connect + timeouts(ctx).first_byte)
+        }
     }
 }
 
-fn timeouts(ctx: &Context) -> Timeouts {
+pub(crate) fn timeouts(ctx: &Context) -> Timeouts {
     let origin = ctx.route.as_ref().and_then(Route::chosen_origin).map(|(origin, _)| &origin.timeouts);
     origin.cloned().unwrap_or_default()
 }

@@ -28,7 +28,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
     let cache = ctx.lookup.state.unwrap_or_else(|| {
         if ctx.route.is_none() || ctx.reason.is_some() { CacheState::None } else { deliver::state(session, ctx) }
     });
-    if let (Some(error), None) = (error, &ctx.error) {
+    if let (Some(error), None, false) = (error, &ctx.error, ctx.slices.answered) {
         ctx.error = Some(bounded(&error.to_string()).to_owned());
     }
     let label = ctx.route.as_ref().map_or(NO_SITE, |route| route.label.as_str());

@@ -20,7 +20,8 @@ use pingora_cache::key::CacheHashKey;
 use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
 use pingora_proxy::Session;
 
-use super::{admission, failover, fetch};
+use super::slices::Expected;
+use super::{admission, failover, fetch, slices};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
 use crate::proxy::Leeward;
@@ -35,16 +36,24 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
         return;
     }
     ctx.lookup.eligible = true;
+    let wait = fetch::longest(ctx, route);
+    let sliced = slices::expected(cache, session, ctx);
+    if sliced == Expected::AsSent {
+        return;
+    }
     let mut waiting = CacheOptionOverrides::default();
     // as long as the other one's attempts may take: what they come to holds for this one too
-    waiting.wait_timeout = Some(fetch::longest(ctx, route));
+    waiting.wait_timeout = Some(wait);
     waiting.max_lock_retries = Some(LOOK_AGAIN);
     let request = session.req_header();
     ctx.lookup.wishes = wishes::read(request, ctx);
     // what is not stored for those who say who they are may well be for the others
     let authorized = request.headers.contains_key(AUTHORIZATION);
     let predictor = if authorized { cache.predictor_authorized } else { cache.predictor };
-    session.cache.enable(cache.store, None, Some(predictor), Some(cache.lock), Some(waiting));
+    // who wants a piece of what is had in slices waits for nobody, and a slice is judged with its object
+    let lock = Some(cache.lock).filter(|_| sliced == Expected::Nothing);
+    let predictor = Some(predictor).filter(|_| ctx.slice.is_none());
+    session.cache.enable(cache.store, None, predictor, lock, Some(waiting));
 }
 
 /// Whether a request of this kind may use the cache, by method, rules and configuration.
@@ -92,10 +101,14 @@ pub(crate) fn key(session: &Session, ctx: &mut Context) -> pingora::Result<Cache
     let Some(route) = &ctx.route else {
         return Err(Error::explain(ErrorType::InternalError, "a cache key before a route"));
     };
-    let parts = key_parts(session.req_header(), ctx, route);
-    let key = key::build(&parts.as_parts());
+    let key = slices::key(ctx).unwrap_or_else(|| object_key(session.req_header(), ctx, route));
     ctx.lookup.key = Some(key.primary_bin());
     Ok(key)
+}
+
+/// The key of the object that a request asks for.
+pub(super) fn object_key(request: &RequestHeader, ctx: &Context, route: &Route) -> CacheKey {
+    key::build(&key_parts(request, ctx, route).as_parts())
 }
 
 /// What the key is made of: everything the origin's answer may depend on.
@@ -221,9 +234,10 @@ fn by_rules(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context)
 /// Whether the stale copy is the answer now: while it is being refreshed (`error` absent), or because of `error` where the
 /// plan says so. Its windows were checked before.
 pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
-    // the framework would refresh an alternate's copy with a request for what the client asked for
+    // the framework would refresh the copy of an alternate or a slice with a request for what the client asked for
+    let own = ctx.alternate.is_none() && ctx.slice.is_none();
     let Some(error) = error else {
-        return !ctx.lookup.must_revalidate && !ctx.lookup.confirm && ctx.alternate.is_none();
+        return !ctx.lookup.must_revalidate && !ctx.lookup.confirm && own;
     };
     if *error.esource() != ErrorSource::Upstream {
         return false;

@@ -10,8 +10,8 @@
 //! * [`deliver`]: what the client sees
 //! * [`log`](mod@log): what remains
 //!
-//! Four things go through several of them: [`watch`], the times of an attempt, [`orphan`], fills whose client has left,
-//! [`websocket`], and [`debug`], answers that say how they came about.
+//! Five things go through several of them: [`slices`] of large objects, [`watch`], the times of an attempt, [`orphan`], fills whose
+//! client has left, [`websocket`], and [`debug`], answers that say how they came about.
 
 pub(crate) mod admission;
 pub(crate) mod debug;
@@ -23,6 +23,7 @@ pub(crate) mod lookup;
 pub(crate) mod orphan;
 pub(crate) mod request;
 pub(crate) mod security;
+pub(crate) mod slices;
 pub(crate) mod store;
 pub(crate) mod watch;
 pub(crate) mod websocket;

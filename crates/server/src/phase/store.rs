@@ -16,7 +16,7 @@ use pingora_cache::key::HashBinary;
 use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora_proxy::Session;
 
-use super::{admission, fetch, lookup};
+use super::{admission, fetch, lookup, slices};
 use crate::cache_parts::{CacheParts, ONE_REQUEST, ORIGIN_ERROR};
 use crate::context::{Context, Route};
 
@@ -27,7 +27,48 @@ pub(crate) fn judge(
     response: &ResponseHeader,
     ctx: &mut Context,
 ) -> RespCacheable {
-    let Some(route) = &ctx.route else { return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled) };
+    if ctx.lookup.wishes.no_store {
+        ctx.lookup.refused = Some(Refusal::NoStore.as_str());
+        return RespCacheable::Uncacheable(ONE_REQUEST);
+    }
+    // a 304 says what changed of the stored head; everything else of it stays. The framework has merged some of it already
+    let stored = session.cache.maybe_cache_meta().map_or(response, |meta| meta.response_header());
+    let merged = ctx.lookup.not_modified.take().map(|fresh| freshness::merge_304(stored, &fresh));
+    let response = merged.as_ref().unwrap_or(response);
+    let Some(of_slice) = slices::as_whole(response, ctx) else { return RespCacheable::Uncacheable(ORIGIN_ERROR) };
+    let response_or_whole = of_slice.as_ref().unwrap_or(response);
+    let Some(verdict) = weigh(parts.store.max_object(), session, response_or_whole, ctx) else {
+        return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled);
+    };
+    match verdict {
+        Verdict::Store(Stored { mut meta, withheld }) if admission::keeps(parts, session, meta.headers(), ctx) => {
+            if let Some(route) = &ctx.route {
+                let labels = Arc::new(labels(session.req_header(), &response.headers, ctx, route));
+                meta.extensions_mut().insert(Stamp { sequence: ctx.fetch.sequence, labels });
+            }
+            ctx.lookup.withheld = withheld;
+            slices::stored(parts, &mut meta, response, ctx);
+            RespCacheable::Cacheable(meta)
+        }
+        Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),
+        Verdict::Refuse(refusal) => {
+            slices::refused(parts, ctx);
+            ctx.lookup.refused = Some(refusal.as_str());
+            // 404 and 410 speak of the object, the others of a moment or of one client
+            let passes = response.status.as_u16() >= 400 && !matches!(response.status.as_u16(), 404 | 410);
+            RespCacheable::Uncacheable(if passes { ORIGIN_ERROR } else { NoCacheReason::OriginNotCache })
+        }
+    }
+}
+
+/// Whether an answer would be stored if it were not too large.
+pub(crate) fn would_store(session: &Session, response: &ResponseHeader, ctx: &Context) -> bool {
+    matches!(weigh(u64::MAX, session, response, ctx), Some(Verdict::Store(_)))
+}
+
+/// The judgement alone; `None` without a route.
+fn weigh(max_object: u64, session: &Session, response: &ResponseHeader, ctx: &Context) -> Option<Verdict> {
+    let route = ctx.route.as_ref()?;
     let cache = &ctx.snapshot.cache;
     let policy = freshness::Policy {
         caching: route
@@ -42,42 +83,19 @@ pub(crate) fn judge(
             SetCookie::Store => freshness::SetCookie::Store,
         },
         max_stale: cache.max_stale,
-        max_object: parts.store.max_object(),
+        max_object,
     };
     let request = session.req_header();
     let now = std::time::SystemTime::now();
-    if ctx.lookup.wishes.no_store {
-        ctx.lookup.refused = Some(Refusal::NoStore.as_str());
-        return RespCacheable::Uncacheable(ONE_REQUEST);
-    }
-    // a 304 says what changed of the stored head; everything else of it stays. The framework has merged some of it already
-    let stored = session.cache.maybe_cache_meta().map_or(response, |meta| meta.response_header());
-    let merged = ctx.lookup.not_modified.take().map(|fresh| freshness::merge_304(stored, &fresh));
     let exchange = Exchange {
         request_method: &request.method,
         request_headers: &request.headers,
-        response: merged.as_ref().unwrap_or(response),
+        response,
         request_time: ctx.fetch.asked_at.unwrap_or(ctx.started_at),
         response_time: now,
         now,
     };
-    match freshness::judge(&exchange, &policy) {
-        Verdict::Store(Stored { mut meta, withheld }) if admission::keeps(parts, session, meta.headers(), ctx) => {
-            if let Some(route) = &ctx.route {
-                let labels = Arc::new(labels(request, &exchange.response.headers, ctx, route));
-                meta.extensions_mut().insert(Stamp { sequence: ctx.fetch.sequence, labels });
-            }
-            ctx.lookup.withheld = withheld;
-            RespCacheable::Cacheable(meta)
-        }
-        Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),
-        Verdict::Refuse(refusal) => {
-            ctx.lookup.refused = Some(refusal.as_str());
-            // 404 and 410 speak of the object, the others of a moment or of one client
-            let passes = response.status.as_u16() >= 400 && !matches!(response.status.as_u16(), 404 | 410);
-            RespCacheable::Uncacheable(if passes { ORIGIN_ERROR } else { NoCacheReason::OriginNotCache })
-        }
-    }
+    Some(freshness::judge(&exchange, &policy))
 }
 
 /// What purges can name an answer by.

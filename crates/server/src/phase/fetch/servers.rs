@@ -99,8 +99,10 @@ fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Resul
     let leg = parents::leg(&edge.tiers, session.req_header(), ctx, &own).unwrap_or(own);
     let known = known(edge, &leg.origin);
     let mut walk = Walk::begin(leg.clone(), is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
-    if let Some(alternate) = &ctx.alternate {
-        walk.ends_by(alternate.deadline);
+    let of_slice = ctx.slice.as_ref().and_then(|slice| slice.deadline);
+    for deadline in ctx.alternate.iter().map(|alternate| alternate.deadline).chain(of_slice).chain(ctx.slices.deadline)
+    {
+        walk.ends_by(deadline);
     }
     Ok(walk)
 }
@@ -149,7 +151,8 @@ async fn go(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> pingora
                 ctx.fetch.asked_backup = true;
                 leg
             }
-            Next::Way(Way::SiteFailover) if onward.attempts(plan::alternate_is_next(ctx)) => {
+            // the request that a slice is for goes there
+            Next::Way(Way::SiteFailover) if onward.attempts(plan::alternate_is_next(ctx)) && ctx.slice.is_none() => {
                 if failover::alternate(edge, session, ctx, onward).await {
                     return Err(Error::explain(ErrorType::InternalError, "answered by the alternate site"));
                 }

@@ -14,7 +14,7 @@ use pingora_proxy::Session;
 use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
-use crate::phase::debug;
+use crate::phase::{debug, slices};
 use crate::{accept, node};
 
 /// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
@@ -27,6 +27,9 @@ const MIN_SEND_RATE: usize = 500;
 pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
     if let Some(request) = alternate_request(session) {
         return adopt(session, ctx, &request);
+    }
+    if slices::adopt(session, ctx) {
+        return Ok(());
     }
     ctx.client.protocol = match session.req_header().version {
         _ if session.is_http2() => "HTTP/2",
