@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What takes long, besides `cargo test --workspace`: benchmarks, the release build, the container image.
+# What takes long, besides `cargo test --workspace`: origins that fail for minutes, the cache in full size, benchmarks, the release
+# build, the container image.
 # docs/testing.md says when to run it. Stops at the first failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +30,12 @@ for file in conf/*.yaml conf/examples/*.yaml; do
     [[ -e $file ]] || continue
     target/release/leeward check "$file"
 done
+
+step "the cache in full size: crashes, damage, failing disks, a million objects, fills of 4 GB"
+# What is timed and weighed is the release build. A million objects on disk take some 6 GB of TMPDIR.
+LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 LEEWARD_TEST_KILLS="${LEEWARD_TEST_KILLS:-50}" \
+    cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 \
+    disk:: memory:: purging:: readers:: variants::
 
 step "container image"
 if docker version >/dev/null 2>&1; then

@@ -12,10 +12,12 @@ mod admin;
 mod coalescing;
 mod connections;
 mod demo;
+mod disk;
 mod failover_streams;
 mod log;
 mod malformed;
 mod memory;
+mod purging;
 mod readers;
 mod reload_under_load;
 mod stage;
@@ -24,6 +26,7 @@ mod streaming;
 mod tiers;
 mod timeouts;
 mod tls;
+mod variants;
 mod websocket;
 
 /// Every file under `scenarios/`, one test each.

@@ -64,7 +64,7 @@ fn many_distinct_objects(disk: &str) {
     let more: String = (0..6).map(|n| format!("X-Field-{n}: value {n}\r\n")).collect();
     let source =
         Source::start(move |asked| Plan::with(size_of(asked.path), &format!("Cache-Control: max-age=3600\r\n{more}")));
-    let objects = scale::of(8000, 1_000_000);
+    let objects = scale::of(5000, 1_000_000);
     let memory = scale::of(16, 256);
     let extra = format!("cache: {{ store_on_hit: 1, memory: {memory}MiB{disk} }}\nlog: {{ access: \"off\" }}");
     let edge = Edge::start(&stage::setup_at(source.address(), &extra));
@@ -85,7 +85,7 @@ fn the_process_stays_near_its_limit_over_many_distinct_objects() {
 /// One object far larger than the memory tier: whoever reads it, and however, the process does not grow with it.
 fn one_large_fill(cache: &str) {
     let _alone = turn::alone();
-    let size = scale::of(256 * MIB, 4096 * MIB);
+    let size = scale::of(128 * MIB, 4096 * MIB);
     let source = Source::start(move |_| Plan::stored(size));
     let extra = format!("cache: {{ store_on_hit: 1, memory: 32MiB{cache} }}\nlog: {{ access: \"off\" }}");
     let edge = Edge::start(&stage::setup_at(source.address(), &extra));
@@ -119,9 +119,19 @@ fn a_client_that_stands_still_stops_the_origin_and_not_the_memory() {
     let mut client = target.connect().unwrap();
     client.send(b"GET /large HTTP/1.1\r\nHost: www.example.com\r\n\r\n").unwrap();
     let _ = client.read_head().unwrap();
-    wait::pause(std::time::Duration::from_secs(3));
+    wait::pause(std::time::Duration::from_secs(2));
     let sent = source.bytes();
     eprintln!("{} MB sent to a client that stands still", sent / 1_000_000);
     assert!(sent < 64 * MIB, "{sent} bytes were read from the origin for a client that reads nothing");
     within_the_limit(&edge, 32 * MIB, "with a client that stands still");
+}
+
+#[test]
+fn the_process_stays_near_its_limit_over_many_distinct_objects_with_a_disk() {
+    many_distinct_objects(", disk: { path: \"${dir}/cache\", size: 256MiB }");
+}
+
+#[test]
+fn one_fill_larger_than_memory_and_stored_on_disk_leaves_the_process_small() {
+    one_large_fill(", max_object: 8GiB, disk: { path: \"${dir}/cache\", size: 32GiB }");
 }
