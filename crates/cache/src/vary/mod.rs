@@ -1,7 +1,7 @@
 //! Which variant of an object a request selects (RFC 9111 section 4.1).
 
 use http::HeaderMap;
-use http::header::{ACCEPT_ENCODING, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use pingora::http::RequestHeader;
 use pingora_cache::CacheMeta;
 use pingora_cache::key::HashBinary;
@@ -17,7 +17,8 @@ const CODINGS: [&str; 4] = ["br", "zstd", "gzip", "deflate"];
 /// The hash of the request's values for the fields that the stored answer varies on, `None` when it varies on nothing.
 ///
 /// The same function serves lookup and store. Values are normalised first: `Accept-Encoding` to the set of codings with a
-/// weight above zero, lists of other fields to their items, so that equal wishes share one variant.
+/// weight above zero, `Accept-Language` to the languages by weight, lists of other fields to their items, so that equal wishes
+/// share one variant.
 #[must_use]
 pub fn variance(meta: &CacheMeta, request: &RequestHeader) -> Option<HashBinary> {
     of_headers(meta.headers(), &request.headers)
@@ -42,6 +43,9 @@ fn of_headers(response: &HeaderMap, request: &HeaderMap) -> Option<HashBinary> {
         frame(name.as_bytes(), &mut framed);
         if name == ACCEPT_ENCODING.as_str() {
             frame(&accepted_codings(request), &mut framed);
+        } else if name == ACCEPT_LANGUAGE.as_str() && request.contains_key(ACCEPT_LANGUAGE) {
+            framed.push(1);
+            frame(&accepted_languages(request), &mut framed);
         } else if request.contains_key(name.as_str()) {
             framed.push(1);
             frame(&joined(request, name), &mut framed);
@@ -89,6 +93,49 @@ fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
         frame(name.as_bytes(), &mut set);
     }
     set
+}
+
+/// The languages with their weights in thousandths, best first. Those of equal weight are equally welcome in whatever order they
+/// were named (RFC 9110 section 12.5.4), and case does not count.
+fn accepted_languages(request: &HeaderMap) -> Vec<u8> {
+    let mut accepted: Vec<(u16, String)> = Vec::new();
+    for value in request.get_all(ACCEPT_LANGUAGE) {
+        let Ok(value) = value.to_str() else { return joined(request, ACCEPT_LANGUAGE.as_str()) };
+        for item in value.split(',') {
+            let (range, parameter) = item.split_once(';').unwrap_or((item, ""));
+            let range = range.trim().to_ascii_lowercase();
+            match weight(parameter) {
+                _ if range.is_empty() && parameter.is_empty() => {}
+                Some(weight) => accepted.push((weight, range)),
+                // what is not understood is a wish of its own
+                None => accepted.push((u16::MAX, format!("{range};{parameter}"))),
+            }
+        }
+    }
+    accepted.sort_unstable_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    accepted.dedup();
+    let mut list = Vec::new();
+    for (weight, range) in accepted {
+        list.extend_from_slice(&weight.to_be_bytes());
+        frame(range.as_bytes(), &mut list);
+    }
+    list
+}
+
+/// A weight in thousandths (RFC 9110 section 12.4.2); 1 where there is none.
+fn weight(parameter: &str) -> Option<u16> {
+    let parameter = parameter.trim();
+    if parameter.is_empty() {
+        return Some(1000);
+    }
+    let (name, value) = parameter.split_once('=')?;
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if !name.eq_ignore_ascii_case("q") || !digits || !matches!(whole, "0" | "1") {
+        return None;
+    }
+    let thousandths: u16 = format!("{whole}{fraction:0<3}").parse().ok()?;
+    (thousandths <= 1000).then_some(thousandths)
 }
 
 /// Whether a parameter is a weight of zero.
