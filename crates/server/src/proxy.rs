@@ -212,6 +212,7 @@ impl ProxyHttp for Leeward {
     ) -> Result<()> {
         watch::head(session, response, ctx);
         websocket::switch(session, response, ctx)?;
+        deliver::interim(session, response, ctx).await;
         fetch::judge(self, session, response, ctx)?;
         slices::judge(self, session, response, ctx)?;
         store::invalidate(self.cache, session, response, ctx).await;

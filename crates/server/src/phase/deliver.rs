@@ -103,6 +103,24 @@ pub(crate) fn say_the_end(session: &mut Session) {
     }
 }
 
+/// Sends signs of life (102) and hints (103) on to a client that understands them. Not while a stale copy may still have to
+/// stand in: the framework takes what was sent for the beginning of the answer. It would also drop them where the final answer
+/// comes at once and is stored, so they are written here.
+pub(crate) async fn interim(session: &mut Session, response: &mut ResponseHeader, ctx: &Context) {
+    let understood = matches!(response.status.as_u16(), 102 | 103) && ctx.client.protocol != "HTTP/1.0";
+    let replaceable = session.cache.enabled() && session.cache.can_serve_stale_error();
+    if !understood || replaceable || session.subrequest_ctx.is_some() {
+        return;
+    }
+    leeward_cache::freshness::strip_hop_by_hop(response);
+    let downstream = session.as_downstream_mut();
+    downstream.set_ignore_info_resp(false);
+    if let Err(error) = downstream.write_response_header(Box::new(response.clone())).await {
+        log::debug!("the client left before its answer: {error}");
+    }
+    downstream.set_ignore_info_resp(true);
+}
+
 /// A body that outgrew what is kept passes through a window to those who read it: the origin is then read no faster than
 /// this client, which the framework's queue of tasks would do.
 pub(crate) fn pace(session: &mut Session) {

@@ -189,10 +189,6 @@ pub(crate) fn judge(
         // whoever waited for another's fetch of it would have to ask for itself all the same
         session.cache.set_cache_lock(None, None);
     }
-    if !fresh && meta.serve_stale_if_error(SystemTime::now()) {
-        // the framework takes an interim response for the beginning of the answer: the copy could not stand in any more
-        session.as_downstream_mut().set_ignore_info_resp(true);
-    }
     let stale = !fresh && matches!(forced, None | Some(ForcedFreshness::ForceExpiredServeStale { .. }));
     if stale && let Some(fetch::Onward { status, reason, .. }) = fetch::shared_stale(edge, session, meta, ctx) {
         // the request that this one waited for came to that; asking for the lock again would make all of them wait in turn
