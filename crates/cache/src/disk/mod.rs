@@ -53,7 +53,7 @@ pub const CHUNK: usize = 128 * 1024;
 /// Bodies up to this many bytes are read and compared with their checksums whole before anything is served of them.
 pub const WHOLE: u64 = 1024 * 1024;
 
-/// How long dropping the tier waits for its threads.
+/// How long the end of the tier waits for its threads.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Between two looks whether a thread has ended.
@@ -323,30 +323,33 @@ impl Disk {
         }
     }
 
-    /// Waits for queued writes, at most so long, and ends the tier's threads. Blocks.
+    /// Waits for queued writes, at most so long, writes the index file and ends the tier's threads. Blocks. From then on the tier has
+    /// nothing and takes nothing; a second call does nothing.
     pub fn close(&self, within: Duration) {
-        let deadline = Instant::now() + within;
-        self.tier.end_care();
-        self.tier.pool.settle(within);
-        self.tier.save();
-        self.end(deadline.saturating_duration_since(Instant::now()));
+        self.end(within, true);
     }
 
-    fn end(&self, within: Duration) {
+    fn end(&self, within: Duration, in_order: bool) {
+        let Some(care) = self.care.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let deadline = Instant::now() + within;
         self.tier.end_care();
-        self.tier.pool.stop(within);
-        let Some(care) = self.care.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if in_order {
+            self.tier.pool.settle(within);
+            self.tier.save();
+        }
+        self.tier.pool.stop(FAREWELL);
         // It may hang on the disk, so it is not waited for without end.
+        let deadline = deadline.max(Instant::now() + FAREWELL);
         while !care.is_finished() && Instant::now() < deadline {
             thread::park_timeout(POLL);
         }
+        // Another process may have the directory from here on.
         self.tier.directory.unlock();
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        self.end(FAREWELL);
+        self.end(FAREWELL, false);
     }
 }

@@ -201,6 +201,81 @@ async fn read_only_file_system() {
     assert_eq!(files(&root).len() as u64, disk.stats().objects);
 }
 
+/// The content of a generation, so that a mixture of two shows.
+fn content_of(place: u128, generation: u64) -> Vec<u8> {
+    let lengths = [0, 900, 5000, CHUNK + 7, WHOLE as usize + 3 * CHUNK];
+    let length = lengths[(place as usize + generation as usize) % lengths.len()];
+    content(place << 32 | u128::from(generation), length)
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_at_any_time_leaves_a_directory_that_opens_and_no_wrong_byte() {
+    let folder = folder();
+    let mut served = 0;
+    for round in 0..12_u32 {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args(["--ignored", "--exact", "disk::tests::failing::writes_without_end"]);
+        command.env("FOLDER", folder.path()).stdout(std::process::Stdio::null());
+        let mut child = command.spawn().expect("runs");
+        let started = folder.path().join("started");
+        wait("the child writes", || started.exists());
+        thread::park_timeout(Duration::from_millis(u64::from(round * 37 % 150)));
+        child.kill().expect("is killed");
+        child.wait().expect("ends");
+        fs::remove_file(&started).unwrap();
+        let disk = open(folder.path());
+        if round % 2 == 0 {
+            all_in(&disk);
+        }
+        let before = disk.highest_generation();
+        for place in 0..60 {
+            let Some((generation, found_head, found)) = disk.whole(place).await else { continue };
+            let heads = [head(place, generation), [head(place, generation), b", again".to_vec()].concat()];
+            assert!(generation <= before && heads.contains(&found_head), "round {round}, {place}: {generation}");
+            assert!(found == content_of(place, generation), "round {round}: other bytes for {place}, {generation}");
+            served += 1;
+        }
+        all_in(&disk);
+        assert_eq!(files(folder.path()).len() as u64, disk.stats().objects, "round {round}");
+        assert_eq!((disk.stats().corrupt, disk.stats().read_errors), (0, 0), "round {round}");
+    }
+    assert!(served > 100, "{served}");
+}
+
+#[tokio::test]
+#[ignore = "runs until it is killed"]
+async fn writes_without_end() {
+    let root = surroundings();
+    let disk = open_with(&root, 40 * MIB);
+    let mut generation = disk.highest_generation();
+    for place in (0..60).cycle() {
+        generation += 1;
+        let content = content_of(place, generation);
+        if content.len() as u64 > WHOLE
+            && let Some(mut spool) = disk.spool(place, generation)
+        {
+            for chunk in chunks(&content) {
+                spool.write(chunk).await.expect("the spool takes it");
+            }
+            spool.finish(head(place, generation)).await;
+        } else {
+            disk.put(place, generation, head(place, generation), chunks(&content));
+        }
+        if place % 3 == 0 {
+            disk.update_head(place, generation, [head(place, generation), b", again".to_vec()].concat()).await;
+        }
+        match place {
+            17 => _ = disk.remove(16, None),
+            30 => disk.tier.save(),
+            _ => {}
+        }
+        if place == 59 {
+            disk.settle();
+            fs::write(root.join("started"), b"").unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn objects_that_cannot_be_read_are_missing_and_forgotten() {
     let folder = folder();

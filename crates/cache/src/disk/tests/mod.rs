@@ -32,13 +32,15 @@ fn folder() -> TempDir {
 /// Bytes that differ from object to object and from chunk to chunk.
 fn content(place: u128, length: usize) -> Vec<u8> {
     let mut state = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
+    let mut content = Vec::with_capacity(length + 8);
+    while content.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state as u8
-    };
-    (0..length).map(|_| next()).collect()
+        content.extend_from_slice(&state.to_le_bytes());
+    }
+    content.truncate(length);
+    content
 }
 
 fn chunks(content: &[u8]) -> Vec<Bytes> {
@@ -56,6 +58,11 @@ fn wait(what: &str, done: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "in vain: {what}");
         thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// Waits until the names of all files have been looked at.
+fn all_in(disk: &Disk) {
+    wait("the names are looked at", || disk.tier.all_in.borrow().is_some());
 }
 
 impl Disk {

@@ -94,3 +94,30 @@ fn a_second_process_is_refused() {
     drop(disk);
     open(folder.path());
 }
+
+#[tokio::test]
+async fn a_tier_that_was_closed_takes_nothing_and_leaves_the_directory_alone() {
+    let folder = folder();
+    let disk = open(folder.path());
+    disk.store(1, 5, b"one");
+    disk.close(Duration::from_secs(5));
+    let next = open(folder.path());
+    next.store(2, 6, b"two");
+    assert!(!disk.put(3, 7, head(3, 7), Vec::new()), "taken after the end");
+    assert!(disk.load(1).await.is_none());
+    disk.close(Duration::from_secs(5));
+    drop(disk);
+    next.close(Duration::from_secs(5));
+    let last = open(folder.path());
+    assert_eq!(last.stats().objects, 2);
+    assert!(last.contains(1) && last.contains(2) && !last.contains(3));
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_said_with_its_path() {
+    let folder = folder();
+    let path = folder.path().join("a file");
+    std::fs::write(&path, b"").unwrap();
+    let error = Disk::open(Options { path: path.clone(), bytes: MIB }).expect_err("a file is no directory").to_string();
+    assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+}

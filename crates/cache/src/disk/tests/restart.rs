@@ -13,11 +13,6 @@ async fn places(disk: &Disk, all: impl Iterator<Item = u128>) -> Vec<u128> {
     found
 }
 
-/// Waits until the names of all files have been looked at.
-fn all_in(disk: &Disk) {
-    wait("the names are looked at", || disk.tier.all_in.borrow().is_some());
-}
-
 fn store(disk: &Disk, places: impl Iterator<Item = u128>) {
     for place in places {
         assert!(disk.put(place, place as u64 + 1, head(place, 1), chunks(&content(place, 2000))));
