@@ -15,6 +15,7 @@ mod node;
 mod phase;
 pub mod proxy;
 mod start;
+mod sweep;
 pub mod tls;
 
 pub use start::{Running, StartError, run};

@@ -178,7 +178,7 @@ impl Ledger {
     #[must_use]
     pub fn sweep_due(&self) -> bool {
         let writing = self.shared.writing();
-        self.rules() > 0 && (writing.swept != self.version() || writing.due.is_some_and(|due| due <= now()))
+        self.rules() > 0 && (writing.swept != self.version() || writing.due.is_some_and(|due| due <= self.sequence()))
     }
 
     /// Before a sweep: soft purges that had their time count as hard ones.
@@ -328,6 +328,11 @@ fn time(sequence: Sequence) -> SystemTime {
 
 #[cfg(test)]
 impl Ledger {
+    /// As if so much time had gone by.
+    pub(super) fn pass(&self, time: Duration) {
+        self.shared.highest.fetch_add(micros(time), Ordering::AcqRel);
+    }
+
     /// As after a write that failed.
     pub(super) async fn break_journal(&self) {
         if let Some(journal) = &self.journal {

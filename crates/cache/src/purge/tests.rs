@@ -367,3 +367,132 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn ten_thousand_purges_are_acknowledged_in_seconds_and_make_no_verdict_dearer() {
+    const PURGES: usize = 10_000;
+    const AT_ONCE: usize = 50;
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    let stamp = Stamp { sequence: ledger.sequence(), labels: labels() };
+    let began = std::time::Instant::now();
+    purge(&ledger, url(Side::Client, "www.example.com", "/other", None)).await.unwrap();
+    let few = cost(&ledger, &stamp);
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|task| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move {
+                for n in (task..PURGES).step_by(AT_ONCE) {
+                    purge(&ledger, url(Side::Client, "www.example.com", &format!("/{n}"), None)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "{PURGES} purges took {took:?}");
+    let many = cost(&ledger, &stamp);
+    println!("{PURGES} purges: {took:?}; a verdict: {few:?} with one of them, {many:?} with all");
+    assert!(many < few * 8, "a verdict took {few:?} with one purge in force, {many:?} with {PURGES}");
+}
+
+/// The least time that a hundred verdicts took.
+fn cost(ledger: &Ledger, stamp: &Stamp) -> Duration {
+    let run = || {
+        let began = std::time::Instant::now();
+        (0..100).for_each(|_| assert_eq!(ledger.verdict(std::hint::black_box(stamp)), Verdict::Stands));
+        began.elapsed()
+    };
+    (0..50).map(|_| run()).min().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_rule_is_forgotten_when_no_fill_can_be_older_and_a_sweep_went_over_everything_since() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    assert!(!ledger.sweep_due(), "nothing was purged");
+    let asked = ledger.sequence();
+    let stamp = || Stamp { sequence: asked, labels: labels() };
+    purge(&ledger, tag("front")).await.unwrap();
+    assert!(ledger.sweep_due(), "to free the space");
+    ledger.end_sweep(ledger.begin_sweep()).await.unwrap();
+    assert_eq!((ledger.rules(), word(ledger.verdict(&stamp()))), (1, "gone"), "a fill that began before may still run");
+    assert!(!ledger.sweep_due(), "swept");
+
+    let early = ledger.begin_sweep();
+    ledger.pass(LONGEST_FILL + Duration::from_secs(1));
+    assert!(ledger.sweep_due(), "the rule has had its time");
+    ledger.end_sweep(early).await.unwrap();
+    assert_eq!(ledger.rules(), 1, "that sweep began before the last fill ended");
+    let late = ledger.begin_sweep();
+    purge(&ledger, tag("meanwhile")).await.unwrap();
+    ledger.end_sweep(late).await.unwrap();
+    assert_eq!(ledger.rules(), 1, "only the rule that came meanwhile is left");
+    assert!(ledger.sweep_due(), "and wants a sweep of its own");
+    drop(ledger);
+    let ledger = Ledger::open(Some(directory.path())).unwrap();
+    assert_eq!(ledger.rules(), 1, "the journal was written anew");
+    assert_eq!(word(ledger.verdict(&Stamp { sequence: asked, labels: labels() })), "stands");
+}
+
+#[tokio::test]
+async fn what_was_purged_softly_is_stale_for_days_then_gone() {
+    let ledger = Ledger::open(None).unwrap();
+    let stamp = Stamp { sequence: ledger.sequence(), labels: labels() };
+    let before = SystemTime::now();
+    ledger.record(&Purge { soft: true, rules: vec![tag("front")] }).await.unwrap();
+    let Verdict::Stale(since) = ledger.verdict(&stamp) else { panic!("{:?}", ledger.verdict(&stamp)) };
+    assert!(before - Duration::from_secs(1) < since && since <= SystemTime::now(), "{before:?} {since:?}");
+    ledger.pass(SOFT_KEPT - Duration::from_secs(60));
+    ledger.end_sweep(ledger.begin_sweep()).await.unwrap();
+    assert_eq!(word(ledger.verdict(&stamp)), "stale", "not yet");
+    ledger.pass(Duration::from_secs(120));
+    assert!(ledger.sweep_due());
+    let version = ledger.version();
+    let sweep = ledger.begin_sweep();
+    assert_eq!(word(ledger.verdict(&stamp)), "gone", "before the sweep looks at it");
+    assert!(ledger.version() > version, "what was judged before has to be judged again");
+    ledger.end_sweep(sweep).await.unwrap();
+    assert_eq!(ledger.rules(), 0);
+}
+
+#[tokio::test]
+async fn a_soft_purge_does_not_weaken_a_hard_one_nor_the_other_way_round() {
+    let labels = labels();
+    for (first, then, between) in [(false, true, "stale"), (true, false, "gone")] {
+        let ledger = Ledger::open(None).unwrap();
+        let old = Stamp { sequence: ledger.sequence(), labels: Arc::clone(&labels) };
+        ledger.record(&Purge { soft: first, rules: vec![tag("front")] }).await.unwrap();
+        let middle = Stamp { sequence: ledger.sequence(), labels: Arc::clone(&labels) };
+        ledger.record(&Purge { soft: then, rules: vec![host(Side::Client, "www.example.com")] }).await.unwrap();
+        assert_eq!(word(ledger.verdict(&old)), "gone", "soft: {first}, then {then}");
+        assert_eq!(word(ledger.verdict(&middle)), between, "soft: {first}, then {then}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_with_more_tags_than_are_kept_is_purged_with_every_tag() {
+    let tags: Vec<String> = (0..=MAX_TAGS).map(|n| n.to_string()).collect();
+    for (kept, wanted) in [(&tags[..], "gone"), (&tags[1..], "stands")] {
+        let ledger = Ledger::open(None).unwrap();
+        let labels = Arc::new(Labels::new(&NAMES, &answer(&[("cache-tag", &kept.join(","))])));
+        let stamp = Stamp { sequence: ledger.sequence(), labels };
+        purge(&ledger, tag("unheard of")).await.unwrap();
+        assert_eq!(word(ledger.verdict(&stamp)), wanted, "{} tags", kept.len());
+    }
+}
+
+#[tokio::test]
+async fn a_purge_of_everything_stands_for_all_before_it() {
+    let ledger = Ledger::open(None).unwrap();
+    for n in 0..100 {
+        purge(&ledger, tag(&n.to_string())).await.unwrap();
+    }
+    let stamp = Stamp { sequence: ledger.sequence(), labels: labels() };
+    ledger.record(&Purge { soft: true, rules: vec![Rule::Everything] }).await.unwrap();
+    assert_eq!((ledger.rules(), word(ledger.verdict(&stamp))), (101, "stale"));
+    purge(&ledger, Rule::Everything).await.unwrap();
+    assert_eq!((ledger.rules(), word(ledger.verdict(&stamp))), (1, "gone"));
+}
