@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use leeward_cache::purge::MAX_RULES;
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
 use leeward_origin::health::{Checks, Probe};
@@ -23,6 +22,7 @@ use crate::cache_parts::CacheParts;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::node;
 use crate::proxy::Leeward;
+use crate::sweep::{Progress, Sweeping};
 
 /// Why the edge does not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +130,9 @@ pub fn run(
     let origins = Origins { snapshot: current, health, resolver, tiers };
     server.add_service(background_service("checks", Checking(origins.clone())));
     server.add_service(background_service("tiers", MeasuringTiers(origins.clone())));
-    let sources = sources(&reloader, &metrics, cache, origins)?;
+    let sweeping = Sweeping::new(Arc::clone(&cache.ledger), || Box::pin(cache.store.sweep()));
+    let sources = sources(&reloader, &metrics, cache, sweeping.progress(), origins)?;
+    server.add_service(background_service("sweep", sweeping));
     let admin = Admin::new(stage.clone(), sources);
     server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
     let log = Arc::clone(&access_log);
@@ -160,6 +162,7 @@ fn sources(
     reloader: &Arc<Reloader>,
     metrics: &Arc<Metrics>,
     cache: &'static CacheParts,
+    swept: Arc<Progress>,
     origins: Origins,
 ) -> prometheus::Result<Sources> {
     let purges = Arc::new(Purges::new(Arc::clone(&origins.snapshot), Arc::clone(&cache.ledger), Arc::clone(metrics)));
@@ -181,13 +184,8 @@ fn sources(
         measured.measure(&metrics);
         metrics.render()
     };
-    let describe = move || {
-        let stats = cache.store.stats();
-        serde_json::json!({ "memory": {
-            "objects": stats.objects, "bytes": stats.bytes, "evictions": stats.evictions,
-            "fills_ok": stats.fills_ok, "fills_failed": stats.fills_failed,
-        }, "purges": { "rules": cache.ledger.rules(), "max_rules": MAX_RULES }})
-    };
+    let current = Arc::clone(&origins.snapshot);
+    let describe = move || admin::cache::describe(&current.load(), cache, &swept);
     Ok(admin::sources(Arc::clone(reloader), render, describe, origins, purges))
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Goes over everything stored; whether it got to the end.
-pub(crate) type Sweep = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+type Sweep = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// How the sweeps went, for `GET /v1/cache`.
 #[derive(Debug, Default)]
@@ -48,12 +48,23 @@ impl Progress {
 
 /// Sweeps until the process ends.
 pub(crate) struct Sweeping {
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) sweep: Sweep,
+    ledger: Arc<Ledger>,
+    progress: Arc<Progress>,
+    sweep: Sweep,
 }
 
 impl Sweeping {
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        sweep: impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { ledger, progress: Arc::default(), sweep: Box::new(sweep) }
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
     async fn run(&self) {
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -102,13 +113,12 @@ mod tests {
     async fn purges_are_swept_together_once_a_minute_and_nothing_is_swept_without_one() {
         let (ledger, swept) = (Ledger::open(None).unwrap(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&swept);
-        let sweep: Sweep = Box::new(move || {
+        let sweeping = Sweeping::new(Arc::clone(&ledger), move || {
             let counted = Arc::clone(&counted);
             // the first one is cut short
             Box::pin(async move { counted.fetch_add(1, Ordering::Relaxed) > 0 })
         });
-        let progress = Arc::new(Progress::default());
-        let sweeping = Sweeping { ledger: Arc::clone(&ledger), progress: Arc::clone(&progress), sweep };
+        let progress = sweeping.progress();
         tokio::spawn(async move { sweeping.run().await });
         let minutes = |n: u32| tokio::time::sleep(PAUSE * n + Duration::from_secs(1));
         minutes(3).await;

@@ -4,6 +4,7 @@
 //! Everything else does, where a token is configured.
 
 mod answer;
+pub(crate) mod cache;
 mod describe;
 mod origins;
 mod purge;
