@@ -119,10 +119,8 @@ pub fn run(
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
     };
-    let limits = {
-        let current = Arc::clone(&current);
-        move || Limits::from(&current.load().server.limits)
-    };
+    let limited = Arc::clone(&current);
+    let limits = move || Limits::from(&limited.load().server.limits);
     let counters = Counters::new(Arc::clone(&metrics))?;
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
     server.add_service(accept::service("edge", edge, endpoints.sockets, None));

@@ -350,7 +350,7 @@ proptest! {
         ends in prop::array::uniform5(0u32..90),
     ) {
         let mut bytes = [&start[..], &rest[..]].concat();
-        for bytes in [rest.clone(), bytes.clone(), {
+        for bytes in [rest, bytes.clone(), {
             bytes[0] = 1;
             for (at, end) in ends.iter().enumerate() {
                 bytes[2 + at * 4..6 + at * 4].copy_from_slice(&end.to_le_bytes());
