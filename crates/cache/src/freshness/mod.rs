@@ -272,8 +272,7 @@ fn meta(
     let epoch = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     let counted_from = if fixed { now } else { epoch };
     let fresh_until = if lifetime.validated {
-        // no step of the clock makes it fresh
-        SystemTime::UNIX_EPOCH
+        stale::NEVER_FRESH
     } else {
         counted_from.checked_add(Duration::from_secs(lifetime.seconds.into())).unwrap_or(now)
     };

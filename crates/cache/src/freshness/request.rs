@@ -7,7 +7,8 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use pingora_cache::CacheMeta;
 
 use super::directives::{self, MOST_SECONDS};
-use super::{must_revalidate, validates_always};
+use super::must_revalidate;
+use super::stale::is_validated;
 
 /// The cache directives of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Wishes {
         }
         let over = now.duration_since(meta.fresh_until()).unwrap_or_default();
         let acceptable = self.max_stale.is_some_and(|most| over <= seconds(most));
-        if !over.is_zero() && acceptable && !must_revalidate(meta) && !validates_always(meta) {
+        if !over.is_zero() && acceptable && !must_revalidate(meta) && !is_validated(meta) {
             return Use::Anyway;
         }
         Use::ByFreshness
@@ -128,7 +129,11 @@ mod tests {
             let mut header = ResponseHeader::build(200, None).unwrap();
             header.insert_header("cache-control", response).unwrap();
             let stored = now - Duration::from_secs(age);
-            let mut meta = CacheMeta::new(stored + Duration::from_secs(lifetime), stored, 0, 0, header);
+            let until = match response {
+                "no-cache" => SystemTime::UNIX_EPOCH,
+                _ => stored + Duration::from_secs(lifetime),
+            };
+            let mut meta = CacheMeta::new(until, stored, 0, 0, header);
             meta.set_epoch_override(stored);
             assert_eq!(wishes(&[("cache-control", request)]).judge(&meta, now), want, "{request} of {response}, {age}");
         }

@@ -1,11 +1,16 @@
 //! What a stored answer says about being served after its time, or at all, without the origin's word (RFC 9111 sections 4.2.4
 //! and 5.2.2.4, RFC 5861).
 
+use std::time::SystemTime;
+
 use http::HeaderMap;
 use http::header::PRAGMA;
 use pingora_cache::CacheMeta;
 
 use super::directives::{Directives, Source};
+
+/// Until when an answer is fresh that is confirmed before every use: no step of the clock makes it so.
+pub(super) const NEVER_FRESH: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// Whether a stored answer must be confirmed by the origin once its time is over, whatever happens to the origin.
 #[must_use]
@@ -18,6 +23,11 @@ pub fn must_revalidate(meta: &CacheMeta) -> bool {
 pub fn allows_stale_if_error(meta: &CacheMeta) -> bool {
     let (directives, _) = Directives::of(meta.headers());
     directives.stale_if_error.is_some_and(|seconds| seconds > 0)
+}
+
+/// Whether a stored answer is confirmed by the origin before every use, whatever anybody asks for (`no-cache`).
+pub(super) fn is_validated(meta: &CacheMeta) -> bool {
+    meta.fresh_until() == NEVER_FRESH
 }
 
 /// Whether every use of a stored answer waits for the origin's word: it was out of date when it came, as answers with

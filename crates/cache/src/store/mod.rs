@@ -197,6 +197,18 @@ impl Store {
     /// Whether a fresh answer, no error, is in memory or arriving.
     #[must_use]
     pub fn has_answer(&self, key: &CacheKey) -> bool {
+        let Some(meta) = self.meta_of(key) else { return false };
+        // the framework uses no variant from before its primary: those of a purged one are left behind
+        let outlived = key.get_variance_key().is_some() && {
+            let mut primary = key.clone();
+            primary.remove_variance_key();
+            self.meta_of(&primary).is_none_or(|primary| meta.created() < primary.provenance())
+        };
+        !outlived && meta.is_fresh(SystemTime::now()) && meta.response_header().status.as_u16() < 400
+    }
+
+    /// What is in memory or arriving under a key.
+    fn meta_of(&self, key: &CacheKey) -> Option<CacheMeta> {
         let place = Place::of(key);
         let shard = self.read(place);
         let arriving = shard.fill(place, key).filter(|fill| self.stands(fill)).map(|fill| fill.head.meta());
@@ -205,9 +217,7 @@ impl Store {
             entry.map(|entry| entry.head.meta())
         });
         drop(shard);
-        let answer =
-            |meta: &CacheMeta| meta.is_fresh(SystemTime::now()) && meta.response_header().status.as_u16() < 400;
-        meta.is_some_and(|meta| meta.is_ok_and(|meta| answer(&meta)))
+        meta?.ok()
     }
 
     /// Figures of the memory tier and of fills.
