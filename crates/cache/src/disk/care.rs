@@ -173,6 +173,7 @@ impl Tier {
 
     /// Writes and removes a small file.
     fn probe(&self) -> io::Result<()> {
+        self.directory.save()?;
         let (path, mut file) = self.directory.unfinished()?;
         let written = file.write_all(&[0; PROBE]);
         drop(file);

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::layout::Fields;
 
@@ -56,11 +56,11 @@ pub enum OpenError {
 pub(super) struct Directory {
     root: PathBuf,
     lock: File,
-    pub(super) seed: [u8; 16],
+    state: State,
+    /// The state file could not be written: nothing else may be, or the next run would take this one's generations.
+    unsaved: AtomicBool,
     /// What lies here was stored under other keys, which nobody asks for any more.
     pub(super) is_foreign: bool,
-    /// Above every generation of earlier runs.
-    pub(super) first_generation: u64,
     unfinished: AtomicU64,
 }
 
@@ -76,26 +76,52 @@ impl Directory {
             let path = root.join(format!("{folder:02x}"));
             make_folder(&path).map_err(|error| failed(&path, "cannot be made", error))?;
         }
-        empty(&unfinished).map_err(|error| failed(&unfinished, "cannot be emptied", error))?;
+        if let Err(error) = empty(&unfinished) {
+            log::warn!("{}: what the last run left unfinished stays: {error}", unfinished.display());
+        }
         let path = root.join(STATE);
         let known = read_state(&path);
-        let (seed, runs) = match known {
-            Some(State { seed, runs }) => (seed, runs.saturating_add(1)),
-            None => (random().map_err(|error| failed(&path, "no random bytes", error))?, 1),
+        let state = match known {
+            Some(State { seed, runs }) => State { seed, runs: runs.saturating_add(1) },
+            None => State { seed: random().map_err(|error| failed(&path, "no random bytes", error))?, runs: 1 },
         };
-        let directory = Self {
-            root,
-            lock,
-            seed,
-            is_foreign: known.is_none(),
-            first_generation: runs.saturating_mul(1 << RUN_SHIFT),
-            unfinished: AtomicU64::new(0),
-        };
-        let state = write_state(&State { seed, runs });
-        directory
-            .replace(STATE, |file| file.write_all(&state))
-            .map_err(|error| failed(&path, "cannot be written", error))?;
-        Ok(directory)
+        let is_foreign = known.is_none();
+        let unsaved = AtomicBool::new(true);
+        let directory = Self { root, lock, state, unsaved, is_foreign, unfinished: AtomicU64::new(0) };
+        match directory.save() {
+            // A disk that is full or read-only is read; a new directory has to be writable.
+            Err(error) if is_foreign => Err(failed(&path, "cannot be written", error)),
+            Err(error) => {
+                log::warn!("{}: cannot be written: {error}", path.display());
+                Ok(directory)
+            }
+            Ok(()) => Ok(directory),
+        }
+    }
+
+    /// Writes the state file, if that is still to be done.
+    pub(super) fn save(&self) -> io::Result<()> {
+        if self.unsaved.load(Ordering::Acquire) {
+            let state = write_state(&self.state);
+            self.replace(STATE, |file| file.write_all(&state))?;
+            self.unsaved.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether the state file is still to be written.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Acquire)
+    }
+
+    /// The seed for the hash of keys.
+    pub(super) fn seed(&self) -> [u8; 16] {
+        self.state.seed
+    }
+
+    /// Above every generation of earlier runs.
+    pub(super) fn first_generation(&self) -> u64 {
+        self.state.runs.saturating_mul(1 << RUN_SHIFT)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -160,9 +186,11 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join(LOCK);
-    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-    made.map_err(|error| failed(&path, "cannot be made", error))?;
-    // Held for reading only: a file system with a file open for writing could not be made read-only.
+    if !path.exists() {
+        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
+        made.map_err(|error| failed(&path, "cannot be made", error))?;
+    }
+    // Held for reading only: the file system may be read-only, or become so.
     let lock = File::open(&path).map_err(|error| failed(&path, "cannot be opened", error))?;
     match lock.try_lock() {
         Ok(()) => {}

@@ -139,6 +139,9 @@ impl Disk {
         let directory = Directory::open(&path)?;
         let pool = Pool::start().map_err(OpenError::Threads)?;
         let tier = Arc::new(Tier::new(directory, bytes, pool));
+        if tier.directory.is_unsaved() {
+            tier.breaker.give_up(&"its state file cannot be written");
+        }
         let known = tier.restore();
         let (all_in, wait) = mpsc::channel();
         let caring = Arc::clone(&tier);
@@ -154,13 +157,13 @@ impl Disk {
     /// The seed for the hash that makes places of keys: the same after a restart, as long as the objects are.
     #[must_use]
     pub fn seed(&self) -> [u8; 16] {
-        self.tier.directory.seed
+        self.tier.directory.seed()
     }
 
     /// Above or equal to every generation that was stored here, by this process or one before it.
     #[must_use]
     pub fn highest_generation(&self) -> u64 {
-        self.tier.index.highest().max(self.tier.directory.first_generation)
+        self.tier.index.highest().max(self.tier.directory.first_generation())
     }
 
     /// Whether an object stands in a place, for all that is known without looking. Counts no use.

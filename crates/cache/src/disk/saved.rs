@@ -53,7 +53,7 @@ fn take(fields: &mut Fields<'_>) -> Option<Standing> {
 pub(super) fn save(directory: &Directory, index: &Index) -> io::Result<()> {
     directory.replace(FILE, |file| {
         let mut to = BufWriter::new(file);
-        write(&directory.seed, index, &mut to)?;
+        write(&directory.seed(), index, &mut to)?;
         to.flush()
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn restore(directory: &Directory, index: &Index, most: u64) -> Restor
             index.restore(standing);
         }
     };
-    match read(&directory.root().join(FILE), &directory.seed, take_in) {
+    match read(&directory.root().join(FILE), &directory.seed(), take_in) {
         Ok(()) => Restored::Whole,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Restored::Missing,
         Err(error) => Restored::Broken(error),

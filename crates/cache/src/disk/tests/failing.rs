@@ -192,13 +192,27 @@ async fn read_only_file_system() {
     assert!(!is_served(&disk, 3).await);
     disk.settle();
     assert!(Disk::open(Options { path: root.join("other"), bytes: MIB }).is_err());
+    // A start on a disk that can only be read serves what is there.
+    mount("remount,rw");
+    let removed_late = disk.stats().remove_errors;
+    disk.close(Duration::from_secs(5));
+    drop(disk);
+    fs::write(root.join("tmp/left"), b"").unwrap();
+    mount("remount,ro");
+    let disk = open_with(&root, 6 * MIB);
+    assert!(disk.stats().writing_given_up && !disk.put(100, 1, head(100, 1), Vec::new()));
+    for place in (0..20).filter(|place| *place != 3) {
+        assert!(is_served(&disk, place).await, "{place} is not served after a start");
+    }
+    let generation = disk.highest_generation();
     mount("remount,rw");
     assert!(stored_within(&disk, 100, Duration::from_secs(10)), "not back within 10 s");
     assert!(disk.update_head(5, 1, b"new".to_vec()).await);
-    // What could not be removed then is removed later.
-    assert_eq!(disk.stats().remove_errors, 1);
+    assert_eq!(removed_late, 1);
     disk.tier.tidy();
     assert_eq!(files(&root).len() as u64, disk.stats().objects);
+    drop(disk);
+    assert!(open_with(&root, 6 * MIB).highest_generation() > generation, "generations come twice");
 }
 
 /// The content of a generation, so that a mixture of two shows.
