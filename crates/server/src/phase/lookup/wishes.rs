@@ -28,6 +28,8 @@ pub(super) fn judge(meta: &CacheMeta, ctx: &mut Context) -> Option<ForcedFreshne
             ctx.lookup.served_stale = true;
             Some(ForcedFreshness::ForceFresh)
         }
+        // it was fetched or confirmed while this request waited: asking again would make all who wait go one by one
+        Use::Confirmed if meta.updated() >= ctx.started_at && meta.is_fresh(now) => None,
         Use::Confirmed => {
             ctx.lookup.confirm = true;
             // a wish, no command (RFC 9111 5.2.1): the copy still stands in for an origin that cannot be reached
