@@ -44,7 +44,7 @@ pub struct Context {
     /// What is known of slices of the object. Written by phase/slices.
     pub(crate) slices: Slices,
     /// Set when this is a request for a slice. Written by phase/slices.
-    pub(crate) slice: Option<Slice>,
+    pub(crate) slice: Option<Box<Slice>>,
     /// Why the edge answered by itself, or what failed.
     pub(crate) reason: Option<Reason>,
     /// What failed, in words, for the log.

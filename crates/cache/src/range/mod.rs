@@ -20,6 +20,8 @@ use version::STRONG_AFTER;
 pub use version::{Piece, Version, content_range, pieces, slice_key};
 
 #[cfg(test)]
+mod slice_tests;
+#[cfg(test)]
 mod tests;
 
 /// Ranges of one request that are answered; more are answered with the whole body.

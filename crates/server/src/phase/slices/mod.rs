@@ -47,7 +47,7 @@ const ATTEMPTS_TOLD: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     /// The object's key, where a range of it is asked for.
-    key: Option<CacheKey>,
+    key: Option<Box<CacheKey>>,
     /// The object was asked for often enough for its slices to be stored.
     pub(crate) admitted: bool,
     /// The answer under way was given up for slices.
@@ -148,7 +148,7 @@ pub(crate) fn expected(cache: &CacheParts, session: &Session, ctx: &mut Context)
         return Expected::Nothing;
     }
     let key = ctx.route.as_ref().map(|route| lookup::object_key(request, ctx, route));
-    ctx.slices.key = key;
+    ctx.slices.key = key.map(Box::new);
     match known(cache, ctx) {
         Some(Known::Slices { admitted, .. }) => {
             ctx.slices.admitted = admitted;
@@ -161,7 +161,7 @@ pub(crate) fn expected(cache: &CacheParts, session: &Session, ctx: &mut Context)
 
 /// The key that [`expected`] computed.
 pub(crate) fn key(ctx: &Context) -> Option<CacheKey> {
-    ctx.slice.as_ref().map(|slice| &slice.key).or(ctx.slices.key.as_ref()).cloned()
+    ctx.slice.as_ref().map(|slice| &slice.key).or(ctx.slices.key.as_deref()).cloned()
 }
 
 /// Looks at the head of an origin's answer before it is stored: whether it is the slice that was asked for, and whether a range
@@ -271,7 +271,7 @@ fn sizes(cache: &CacheParts, ctx: &Context) -> Option<(u64, u64)> {
 }
 
 fn object(ctx: &Context) -> Option<HashBinary> {
-    ctx.slices.key.as_ref().map(CacheKey::primary_bin)
+    ctx.slices.key.as_deref().map(CacheKey::primary_bin)
 }
 
 fn known(cache: &CacheParts, ctx: &Context) -> Option<Known> {

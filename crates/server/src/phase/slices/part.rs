@@ -38,7 +38,7 @@ pub(crate) fn adopt(session: &mut Session, ctx: &mut Context) -> bool {
     session.ignore_downstream_range = false;
     ctx.snapshot = Arc::clone(&request.snapshot);
     ctx.client = request.client.clone();
-    ctx.slice = Some(request.slice.clone());
+    ctx.slice = Some(Box::new(request.slice.clone()));
     true
 }
 

@@ -100,7 +100,7 @@ fn release(session: &mut Session) {
 }
 
 async fn serve(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> pingora::Result<Served> {
-    let (Some(object), Some((_, size))) = (ctx.slices.key.clone(), sizes(edge.cache, ctx)) else {
+    let (Some(object), Some((_, size))) = (ctx.slices.key.as_deref().cloned(), sizes(edge.cache, ctx)) else {
         return Ok(Served::No);
     };
     let budget = walk::budget(&failover::timeouts(ctx));
