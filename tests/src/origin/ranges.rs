@@ -60,7 +60,7 @@ impl Turn<'_> {
 
     /// The range asked for: none, one that cannot be had, or these bytes. Several are answered with the whole.
     fn asked(&self, total: u64) -> Option<Option<Range<u64>>> {
-        let value = self.request.head.value("range")?;
+        let value = self.request.head.value("range").filter(|_| self.request.method() == "GET")?;
         if self.request.head.value("if-range").is_some_and(|tag| self.own("etag") != Some(tag)) {
             return None;
         }
