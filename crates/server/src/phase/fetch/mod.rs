@@ -9,7 +9,7 @@ mod servers;
 
 pub(crate) use collapsed::Collapsed;
 pub(crate) use parents::{fixed_lifetime, longest};
-pub(crate) use plan::{Onward, alternate_may_fail, backup, is_plain, order, shared_stale};
+pub(crate) use plan::{Onward, alternate_is_next, alternate_may_fail, backup, is_plain, order, shared_stale};
 pub(crate) use redirects::Followed;
 pub(crate) use request::prepare;
 pub(crate) use servers::{broke_off, connected, next_peer, no_connection};

@@ -21,6 +21,7 @@ use pingora_proxy::{RangeType, Session};
 use super::pipe::{Answer, Part, Row};
 use super::{Onward, known, restart, sizes};
 use crate::context::Context;
+use crate::phase::fetch::alternate_is_next;
 use crate::phase::{deliver, failover};
 use crate::proxy::Leeward;
 
@@ -133,7 +134,8 @@ async fn serve(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> ping
 /// Where the failure of the first slice leads: another site, or an error.
 async fn go_on(edge: &Leeward, session: &mut Session, ctx: &mut Context, onward: Onward) -> pingora::Result<Served> {
     ctx.fetch.onward = Some(onward);
-    if onward.next == Next::Way(Way::SiteFailover) && failover::alternate(edge, session, ctx, onward).await {
+    let elsewhere = onward.next == Next::Way(Way::SiteFailover) && alternate_is_next(ctx);
+    if elsewhere && failover::alternate(edge, session, ctx, onward).await {
         return Ok(Served::Yes);
     }
     Err(Error::explain(failure::type_of(onward.reason), "the slice cannot be had").into_up())
