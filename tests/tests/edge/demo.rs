@@ -41,16 +41,18 @@ fn run(command: &str, curl: bool) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Does what a simple curl line says: `curl -s[i] [-X METHOD] [-H 'Name: value'] URL`.
+/// Does what a simple curl line says: `curl -s[i] [-X METHOD] [-H 'Name: value'] [-d DATA] URL`.
 fn without_curl(command: &str) -> String {
     let words = words(command);
     assert_eq!(words.first().map(String::as_str), Some("curl"), "not a curl command: {command}");
     let (mut method, mut url, mut fields, mut head) = ("GET".to_owned(), String::new(), Vec::new(), false);
+    let mut data = String::new();
     let mut rest = words.into_iter().skip(1);
     while let Some(word) = rest.next() {
         match word.as_str() {
             "-X" => method = rest.next().unwrap(),
             "-H" => fields.push(rest.next().unwrap()),
+            "-d" => (method, data) = ("POST".to_owned(), rest.next().unwrap()),
             "-s" => {}
             "-i" | "-si" | "-is" => head = true,
             _ if word.starts_with("http://") => url = word,
@@ -66,6 +68,7 @@ fn without_curl(command: &str) -> String {
         request.fields.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
         request.fields.push((name.to_owned(), value.to_owned()));
     }
+    request.body = (!data.is_empty()).then(|| data.into_bytes());
     let response: Response = Target::plain(address).ask(&request).unwrap();
     let shown = if head { String::from_utf8_lossy(&response.head.raw).into_owned() } else { String::new() };
     shown + &response.text()

@@ -125,6 +125,16 @@ fn steps(edge: SocketAddr, admin: SocketAddr, control: SocketAddr) -> Vec<Step> 
             expect: &["HTTP/1.1 200", "origin: this is /news.txt"],
         },
         Step {
+            shows: "What is stored is served for a week here, unless it is purged.",
+            command: format!("curl -s -d '{{\"url\": \"http://www.example.com/hello.txt\"}}' http://{admin}/v1/purge"),
+            expect: &["\"kind\": \"url\"", "\"soft\": false"],
+        },
+        Step {
+            shows: "",
+            command: hello(),
+            expect: &["HTTP/1.1 200", "Cache-Status: leeward; fwd=uri-miss; stored", "origin: this is /hello.txt"],
+        },
+        Step {
             shows: "What happened, in numbers.",
             command: format!("curl -s http://{admin}/metrics"),
             expect: &[
