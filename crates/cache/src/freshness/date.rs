@@ -127,6 +127,8 @@ fn year_of(now: SystemTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seconds(text: &str) -> Option<i64> {
@@ -158,6 +160,20 @@ mod tests {
         ];
         for (text, want) in table {
             assert_eq!(seconds(text), Some(want), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_second_is_read_as_it_is_written(seconds in 0_u64..253_402_300_800) {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let written = HeaderValue::from_str(&httpdate::fmt_http_date(time)).unwrap();
+            prop_assert_eq!(parse(&written, SystemTime::now()), Some(time));
+        }
+
+        #[test]
+        fn no_text_panics(text in "[ -~]{0,40}") {
+            let _ = parse(&HeaderValue::from_str(&text).unwrap(), SystemTime::now());
         }
     }
 

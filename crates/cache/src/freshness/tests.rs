@@ -16,7 +16,7 @@ fn lines(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(pair).collect()
 }
 
-fn response(status: u16, text: &str) -> ResponseHeader {
+pub(super) fn response(status: u16, text: &str) -> ResponseHeader {
     let mut header = ResponseHeader::build(status, None).unwrap();
     for (name, value) in lines(text) {
         header.append_header(name, value).unwrap();
@@ -407,53 +407,6 @@ fn what_is_stored_has_no_field_of_a_connection_and_no_stripped_cookie() {
 }
 
 #[test]
-fn a_304_updates_every_field_but_those_of_the_bytes_and_the_connection() {
-    let stored = response(
-        200,
-        "etag: \"a\"\nx-kept: 1\nx-new: old\nage: 50\ndate: Sun, 06 Nov 1994 08:00:00 GMT\ncontent-length: 4\ncontent-type: text/plain\ncontent-encoding: br",
-    );
-    let update = response(
-        304,
-        "etag: \"b\"\nx-new: 1\nx-new: 2\ncontent-length: 0\ncontent-type: x/y\ncontent-encoding: gzip\ncontent-range: bytes 0-1/2\n\
-         connection: x-hop\nx-hop: 1\nkeep-alive: 3\ncache-control: max-age=9",
-    );
-    let merged = merge_304(&stored, &update);
-    let mut got: Vec<String> = merged.headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
-    got.sort_unstable();
-    let expected = [
-        "cache-control: max-age=9",
-        "content-encoding: br",
-        "content-length: 4",
-        "content-type: x/y",
-        "etag: \"a\"",
-        "x-kept: 1",
-        "x-new: 1",
-        "x-new: 2",
-    ];
-    assert_eq!((merged.status.as_u16(), got.as_slice()), (200, expected.map(str::to_owned).as_slice()));
-}
-
-#[test]
-fn a_304_gives_a_tag_to_what_was_stored_without_one() {
-    let merged = merge_304(&response(200, "x: 1"), &response(304, "etag: \"b\""));
-    assert_eq!(merged.headers.get("etag").unwrap(), "\"b\"");
-}
-
-#[test]
-fn fields_that_a_directive_names_are_for_the_request_that_was_answered() {
-    let answer = response(
-        200,
-        "cache-control: max-age=60, private=\"Set-Cookie, x-one\", no-cache=x-two\nset-cookie: a=1\nset-cookie: b=2\nx-one: 1\nx-two: 2\nx-three: 3",
-    );
-    let Verdict::Store(Stored { meta, withheld }) = decide_on(&answer) else { panic!("refused") };
-    let mut names: Vec<&str> = meta.headers().keys().map(HeaderName::as_str).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["cache-control", "x-three"]);
-    let withheld: Vec<String> = withheld.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
-    assert_eq!(withheld, ["set-cookie: a=1", "set-cookie: b=2", "x-one: 1", "x-two: 2"]);
-}
-
-#[test]
 fn a_lifetime_is_guessed_only_when_configured_and_only_where_nobody_says_one() {
     // 1,000 seconds and 100 days before
     let (changed, old) =
@@ -535,7 +488,7 @@ proptest! {
     }
 }
 
-fn decide_on(answer: &ResponseHeader) -> Verdict {
+pub(super) fn decide_on(answer: &ResponseHeader) -> Verdict {
     let exchange = Exchange {
         request_method: &Method::GET,
         request_headers: &HeaderMap::new(),

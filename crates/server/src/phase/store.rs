@@ -28,6 +28,7 @@ pub(crate) fn judge(
     ctx: &mut Context,
 ) -> RespCacheable {
     if ctx.lookup.wishes.no_store {
+        slices::refused(parts, ctx);
         ctx.lookup.refused = Some(Refusal::NoStore.as_str());
         return RespCacheable::Uncacheable(ONE_REQUEST);
     }
