@@ -67,6 +67,10 @@ impl Journal {
     /// Reads what is there. The file has to be written anew before anything is appended.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Found)> {
         fs::create_dir_all(directory)?;
+        if let Some(parent) = directory.parent() {
+            // else a power failure could take the directory with everything in it
+            File::open(parent)?.sync_all()?;
+        }
         let found = match File::open(directory.join(NAME)) {
             Ok(file) => read(BufReader::new(file))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Found::default(),

@@ -267,8 +267,10 @@ impl Shared {
     fn publish(&self, purge: &Purge) -> Result<(Sequence, u64), RecordError> {
         let mut writing = self.writing();
         let mut rules = Rules::clone(&self.rules.load());
-        // more than this one may add, but not worth an exact answer
-        if rules.len() + purge.rules.len() > MAX_RULES && !purge.rules.contains(&Rule::Everything) {
+        // a hard purge of everything takes the place of all others, and one of nothing else takes one place that is kept for it
+        let always = purge.rules == [Rule::Everything] || (!purge.soft && purge.rules.contains(&Rule::Everything));
+        // more than it may come to, but not worth an exact answer
+        if rules.len() + purge.rules.len() > MAX_RULES && !always {
             return Err(RecordError::Full);
         }
         let sequence = self.next();

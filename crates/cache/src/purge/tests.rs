@@ -496,3 +496,24 @@ async fn a_purge_of_everything_stands_for_all_before_it() {
     purge(&ledger, Rule::Everything).await.unwrap();
     assert_eq!((ledger.rules(), word(ledger.verdict(&stamp))), (1, "gone"));
 }
+
+#[tokio::test]
+async fn the_number_of_rules_has_a_limit_that_no_mixture_goes_beyond() {
+    let ledger = Ledger::open(None).unwrap();
+    let tags = |from: usize, count: usize| (from..from + count).map(|n| tag(&n.to_string()));
+    let record = async |soft, rules: Vec<Rule>| ledger.record(&Purge { soft, rules }).await.is_ok();
+    assert!(record(false, tags(0, MAX_RULES - 1).collect()).await);
+    let more = || tags(MAX_RULES, 10);
+    for (soft, rules, taken) in [
+        (false, more().collect::<Vec<_>>(), false),
+        (true, more().chain([Rule::Everything]).collect(), false),
+        (true, vec![Rule::Everything], true),
+        (false, more().take(1).collect(), false),
+        (false, more().chain([Rule::Everything]).collect(), true),
+        (false, more().collect(), true),
+    ] {
+        let what = format!("soft: {soft}, {} rules", rules.len());
+        assert_eq!(record(soft, rules).await, taken, "{what}");
+        assert!(ledger.rules() <= MAX_RULES, "{what}: {}", ledger.rules());
+    }
+}
