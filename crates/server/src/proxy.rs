@@ -130,11 +130,13 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         meta: &CacheMeta,
-        _hit: &mut HitHandler,
+        hit: &mut HitHandler,
         fresh: bool,
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
-        Ok(lookup::judge(self, session, meta, fresh, ctx))
+        let forced = lookup::judge(self, session, meta, fresh, ctx);
+        let overtakes = fresh && forced.is_none() && slices::overtake(self, session, meta, hit, ctx);
+        Ok(if overtakes { Some(ForcedFreshness::ForceMiss) } else { forced })
     }
 
     fn cache_miss(&self, session: &mut Session, ctx: &mut Context) {

@@ -126,6 +126,12 @@ pub fn is_passing(reader: &HitHandler) -> bool {
     reader.as_any().downcast_ref::<Follow>().is_some_and(|follow| follow.0.passing())
 }
 
+/// Bytes that have arrived of an object on its way; `None` when it is whole.
+#[must_use]
+pub fn arrived(reader: &HitHandler) -> Option<u64> {
+    reader.as_any().downcast_ref::<Follow>().map(|follow| follow.0.arrived())
+}
+
 /// Whether anybody but the request that fills reads an object that arrives.
 #[must_use]
 pub fn is_followed(reader: &HitHandler) -> bool {

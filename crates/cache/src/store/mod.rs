@@ -34,7 +34,7 @@ use pingora_cache::{CacheKey, CacheMeta};
 use crate::disk::Disk;
 use crate::purge::Ledger;
 use entry::Place;
-pub use hit::{is_followed, is_passing};
+pub use hit::{arrived, is_followed, is_passing};
 use shard::Shard;
 use tiers::Loads;
 use variants::Variants;

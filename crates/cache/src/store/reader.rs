@@ -56,6 +56,10 @@ impl Reader {
         self.fill.passing()
     }
 
+    pub(super) fn arrived(&self) -> u64 {
+        self.progress.borrow().written
+    }
+
     pub(super) fn followed(&self) -> bool {
         self.fill.slowest_follower().is_some()
     }

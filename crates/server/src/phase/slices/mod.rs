@@ -34,7 +34,7 @@ use crate::context::{Client, Context};
 use crate::proxy::Leeward;
 
 pub(crate) use part::{adopt, as_whole, current, cut, failed, finished, prepare, refused, stored};
-pub(crate) use serve::{instead, take_over};
+pub(crate) use serve::{instead, overtake, take_over};
 
 /// Bytes that a slice has at least; a cache that keeps no object of this size has no slices.
 const SMALLEST: u64 = 64 * 1024;

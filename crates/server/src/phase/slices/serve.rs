@@ -15,7 +15,8 @@ use leeward_rules::decide::plan::Next;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::conditional_filter::{not_modified_filter, to_304};
 use pingora::{Error, ErrorType};
-use pingora_cache::{CachePhase, NoCacheReason};
+use pingora_cache::storage::HitHandler;
+use pingora_cache::{CacheMeta, CachePhase, NoCacheReason};
 use pingora_proxy::{RangeType, Session};
 
 use super::pipe::{Answer, Part, Row};
@@ -25,6 +26,8 @@ use crate::phase::fetch::alternate_is_next;
 use crate::phase::{deliver, failover};
 use crate::proxy::Leeward;
 
+/// Slices that are waited for where the whole is on its way.
+const NEAR: u64 = 4;
 /// How often a request begins again because the object changed before anything of it was sent.
 const BEGINNINGS: usize = 3;
 
@@ -59,6 +62,38 @@ pub(crate) async fn instead(edge: &Leeward, session: &mut Session, ctx: &mut Con
         ask_as_sent(edge, session, ctx);
     }
     Ok(served)
+}
+
+/// Whether the bytes that are wanted of an object that arrives as a whole are had sooner in slices than from there.
+pub(crate) fn overtake(
+    edge: &Leeward,
+    session: &mut Session,
+    meta: &CacheMeta,
+    hit: &HitHandler,
+    ctx: &mut Context,
+) -> bool {
+    let Some(object) = super::object(ctx).filter(|_| session.subrequest_spawner.is_some()) else { return false };
+    let Some((from, size)) = sizes(edge.cache, ctx) else { return false };
+    let head = meta.response_header();
+    let Some(version) = Version::of_whole(head).filter(|version| version.total > from) else { return false };
+    let Some(arrived) = leeward_cache::arrived(hit) else {
+        edge.cache.sliced.forget(&object);
+        return false;
+    };
+    let request = session.req_header();
+    let first = match range::filter(request, &mut head.clone(), Order::Any) {
+        RangeType::Single(range) => Some(range.start),
+        RangeType::Multi(parts) => parts.ranges.iter().map(|range| range.start).min(),
+        RangeType::None | RangeType::Invalid => None,
+    };
+    let far = first.is_some_and(|first| first as u64 > arrived.saturating_add(size.saturating_mul(NEAR)));
+    if !far || not_modified_filter(request, head) || !edge.cache.sliced.learn(&object, &version, true, Instant::now()) {
+        return false;
+    }
+    ctx.slices.admitted = true;
+    // it is there already: the lock would send this request back to it
+    session.cache.set_cache_lock(None, None);
+    true
 }
 
 /// Answers from slices when the answer under way was given up for them. Otherwise the attempts go on.
