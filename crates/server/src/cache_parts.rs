@@ -81,11 +81,11 @@ impl CacheParts {
             disk,
             ledger: Arc::clone(&ledger),
         });
-        let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, FILL_LOCK)));
+        let admission = Sketch::leak(admission::Options::default());
+        let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, admission, FILL_LOCK)));
         let predictor =
             || -> &'static Predictor<SHARDS> { Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes)))) };
         let (predictor, predictor_authorized) = (predictor(), predictor());
-        let admission: &'static Sketch = Sketch::leak(admission::Options::default());
         Ok(Box::leak(Box::new(Self {
             store,
             lock,

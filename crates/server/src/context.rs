@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
+use leeward_cache::admission::Trial;
 use leeward_cache::freshness::Wishes;
 use leeward_cache::purge::Sequence;
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
@@ -120,6 +121,8 @@ pub(crate) struct Lookup {
     pub(crate) key: Option<HashBinary>,
     /// How many have asked for an object that is not stored, with this request. Written by phase/admission.
     pub(crate) asked: Option<u8>,
+    /// The answer is kept only if others ask for it while it arrives. Written by phase/admission.
+    pub(crate) trial: Option<Trial>,
     /// The stored copy may not be used without the origin (must-revalidate, content-refresh).
     pub(crate) must_revalidate: bool,
     /// The copy is the answer although its time is over: the request that this one waited for failed, or the client said

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 use pingora_cache::CacheKey;
 use pingora_cache::key::CacheHashKey as _;
 
+mod trial;
+
+pub use trial::Trial;
+
 #[cfg(test)]
 mod tests;
 
@@ -74,16 +78,23 @@ impl Sketch {
 
     /// Counts a request for an object that is not stored; answers how many there were with it, 15 or more for many.
     pub fn observe(&self, key: &CacheKey) -> u8 {
-        let primary = u128::from_le_bytes(key.primary_bin());
-        let variance = key.variance_bin().map_or(0, u128::from_le_bytes);
-        self.observe_at(primary ^ variance.rotate_left(64), Instant::now())
+        self.observe_at(hash_of(key), Instant::now())
+    }
+
+    /// How many requests for an object were counted.
+    pub fn count(&self, key: &CacheKey) -> u8 {
+        let hash = hash_of(key);
+        let tag = tag_of(hash);
+        let of =
+            |table: &[AtomicU64]| bucket(table, hash).map_or(0, |bucket| count_of(bucket.load(Ordering::Relaxed), tag));
+        of(&self.even) + of(&self.odd)
     }
 
     fn observe_at(&self, hash: u128, now: Instant) -> u8 {
         self.rotate(now);
         let even = self.windows.load(Ordering::Acquire).is_multiple_of(2);
         let (running, previous) = if even { (&self.even, &self.odd) } else { (&self.odd, &self.even) };
-        let tag = (hash >> 100) as u64 & TAG;
+        let tag = tag_of(hash);
         let earlier = bucket(previous, hash).map_or(0, |bucket| count_of(bucket.load(Ordering::Relaxed), tag));
         let mut seen = 0;
         if let Some(bucket) = bucket(running, hash) {
@@ -121,6 +132,15 @@ impl Sketch {
         self.keys.store(0, Ordering::Relaxed);
         self.windows.store(windows + 1, Ordering::Release);
     }
+}
+
+fn hash_of(key: &CacheKey) -> u128 {
+    let variance = key.variance_bin().map_or(0, u128::from_le_bytes);
+    u128::from_le_bytes(key.primary_bin()) ^ variance.rotate_left(64)
+}
+
+fn tag_of(hash: u128) -> u64 {
+    (hash >> 100) as u64 & TAG
 }
 
 /// The word of a key; tables have a power of two of them.

@@ -87,7 +87,10 @@ fn variants_are_counted_apart() {
         if let Some(variance) = variance {
             key.set_variance_key(variance);
         }
-        sketch.observe(&key)
+        let before = sketch.count(&key);
+        let now = sketch.observe(&key);
+        assert_eq!((before + 1, sketch.count(&key)), (now, now), "looking counts nothing");
+        now
     };
     assert_eq!([of(None), of(Some([1; 16])), of(Some([2; 16])), of(None), of(Some([1; 16]))], [1, 1, 1, 2, 2]);
 }

@@ -6,22 +6,25 @@ use pingora_cache::CacheKey;
 use pingora_cache::lock::{CacheKeyLock, CacheLock, LockStatus, Locked, WritePermit};
 
 use crate::Store;
+use crate::admission::Sketch;
 
 /// The framework's lock, and a second look at the store by whoever gets it.
 ///
 /// A request looks an object up, finds nothing, and asks for the lock. In between another may have fetched the object and let
-/// the lock go; the framework would have this one fetch it again. It is sent to look once more instead.
+/// the lock go; the framework would have this one fetch it again. It is sent to look once more instead. Those who wait are counted
+/// for admission, so that whoever fetches knows of them.
 #[derive(Debug)]
 pub struct FetchLock {
     inner: CacheLock,
     store: &'static Store,
+    admission: &'static Sketch,
 }
 
 impl FetchLock {
     /// A lock over the objects of a store. A fetch that holds it for longer than `age` is no longer waited for.
     #[must_use]
-    pub fn new(store: &'static Store, age: Duration) -> Self {
-        Self { inner: CacheLock::new(age), store }
+    pub fn new(store: &'static Store, admission: &'static Sketch, age: Duration) -> Self {
+        Self { inner: CacheLock::new(age), store, admission }
     }
 }
 
@@ -34,7 +37,12 @@ impl CacheKeyLock for FetchLock {
                 self.inner.release(key, permit, LockStatus::Done);
                 follower
             }
-            locked => locked,
+            locked => {
+                if !stale_writer && !locked.is_write() {
+                    self.admission.observe(key);
+                }
+                locked
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use pingora_cache::storage::Storage as _;
 use pingora_cache::trace::Span;
 
 use super::*;
-use crate::{Options, key};
+use crate::{Options, admission, key};
 
 fn key_of(path: &str) -> CacheKey {
     key::build(&key::Parts { scheme: "http", host_component: "www.example", path, query: b"" })
@@ -40,7 +40,8 @@ async fn stored() -> (&'static Store, pingora_cache::MissHandler) {
 #[tokio::test]
 async fn who_would_fetch_what_came_in_between_looks_again_instead() {
     let (store, _writer) = stored().await;
-    let lock = FetchLock::new(store, Duration::from_secs(60));
+    let sketch = Sketch::leak(admission::Options { keys: 64, ..admission::Options::default() });
+    let lock = FetchLock::new(store, sketch, Duration::from_secs(60));
     let table = [
         ("/absent", false, true),
         ("/fresh", false, false),
@@ -66,5 +67,22 @@ async fn who_would_fetch_what_came_in_between_looks_again_instead() {
                 assert!(!read.locked(), "{what}: at once");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_fetch_is_counted() {
+    let (store, _arriving) = stored().await;
+    let sketch = Sketch::leak(admission::Options { keys: 64, ..admission::Options::default() });
+    let lock = FetchLock::new(store, sketch, Duration::from_secs(60));
+    for (path, stale_writer, counted) in [("/cold", false, 2), ("/expired", true, 0)] {
+        let key = key_of(path);
+        let Locked::Write(permit) = lock.lock(&key, stale_writer) else { panic!("{path}: nobody else is there") };
+        assert_eq!(sketch.count(&key), 0, "{path}: who fetches is counted elsewhere");
+        for _ in 0..2 {
+            assert!(!lock.lock(&key, stale_writer).is_write(), "{path}");
+        }
+        assert_eq!(sketch.count(&key), counted, "{path}");
+        lock.release(&key, permit, LockStatus::Done);
     }
 }

@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use pingora::ErrorType;
+use pingora::{ErrorType, Result};
+use pingora_cache::CacheMeta;
 use tokio::sync::watch;
 
 use super::entry::{Body, Identity};
 use super::head::Head;
+use crate::admission::Trial;
 use crate::disk::{CHUNK, SpoolReader};
 use crate::purge::Stamp;
 
@@ -50,6 +52,8 @@ pub(super) struct Fill {
     pub(super) head: Head,
     /// Since when purges concern it, and by which names.
     pub(super) stamp: Stamp,
+    /// It is kept only if others ask for it meanwhile.
+    pub(super) trial: Option<Trial>,
     pub(super) pieces: Mutex<Pieces>,
     /// The file that it grows in, for readers that are behind the window.
     pub(super) spool: OnceLock<SpoolReader>,
@@ -167,13 +171,21 @@ fn exact(buffer: BytesMut) -> Bytes {
 }
 
 impl Fill {
-    pub(super) fn new(generation: u64, identity: Identity, head: Head, stamp: Stamp, listed: bool) -> Self {
+    pub(super) fn new(
+        generation: u64,
+        identity: Identity,
+        head: Head,
+        stamp: Stamp,
+        trial: Option<Trial>,
+        listed: bool,
+    ) -> Self {
         let (progress, _) = watch::channel(Progress { written: 0, end: End::Open });
         Self {
             generation,
             identity: Arc::new(identity),
             head,
             stamp,
+            trial,
             pieces: Mutex::default(),
             spool: OnceLock::new(),
             progress,
@@ -195,6 +207,25 @@ impl Fill {
     /// Ends new joins. The object is not kept: whoever reads already goes on.
     pub(super) fn unlist(&self) {
         self.listed.store(false, Ordering::Release);
+    }
+
+    /// Whether it has been asked for often enough to be kept.
+    pub(super) fn wanted(&self) -> bool {
+        self.trial.as_ref().is_none_or(Trial::is_kept)
+    }
+
+    /// Whether others wait for it, or read it already.
+    pub(super) fn awaited(&self) -> bool {
+        self.trial.as_ref().is_some_and(Trial::awaited) || self.slowest_follower().is_some()
+    }
+
+    /// What a reader that joins is told of the object.
+    pub(super) fn meta(&self) -> Result<CacheMeta> {
+        let mut meta = self.head.meta()?;
+        if let Some(trial) = self.trial.as_ref().filter(|trial| !trial.is_kept()) {
+            meta.extensions_mut().insert(trial.clone());
+        }
+        Ok(meta)
     }
 
     pub(super) fn passing(&self) -> bool {

@@ -19,6 +19,7 @@ use super::head::Head;
 use super::hit::{Complete, Follow};
 use super::reader::{Reader, Role};
 use super::write::Writer;
+use crate::admission::Trial;
 use crate::purge::Verdict;
 
 /// Fills between two looks at how much memory the index of the disk tier takes.
@@ -45,7 +46,7 @@ impl Storage for Store {
             }
         };
         if let Some(fill) = fill {
-            let meta = fill.head.meta()?;
+            let meta = fill.meta()?;
             return Ok(Some((meta, Box::new(Follow(Reader::new(fill, Role::Follower))))));
         }
         match entry {
@@ -83,7 +84,8 @@ impl Storage for Store {
             self.measure_index();
         }
         let stamp = self.stamp_of(meta);
-        let fill = Arc::new(Fill::new(generation, Identity::of(key), head, stamp, keep));
+        let trial = meta.extensions().get::<Trial>().cloned();
+        let fill = Arc::new(Fill::new(generation, Identity::of(key), head, stamp, trial, keep));
         self.write(place).begin(place, Arc::clone(&fill));
         Ok(Box::new(Writer::new(self, place, fill)))
     }

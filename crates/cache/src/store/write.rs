@@ -32,6 +32,9 @@ const BYTES_PER_PAUSE: u64 = 256 * 1024;
 /// How long a leader may stand still in an object that is not kept before it counts as gone.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
+/// How long an object on trial stays for those who waited for its fetch, and may not have looked before its end.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Writes one fill; dropped before `finish`, it fails the fill.
 pub(super) struct Writer {
     store: &'static Store,
@@ -79,7 +82,9 @@ impl Writer {
     /// The object outgrew memory: it goes on in a file, or when there is none it is not kept.
     fn outgrow(&mut self) {
         let size = self.declared.unwrap_or_default().max(self.written);
-        let wanted = size <= self.store.max_object() && self.fill.listed();
+        // one that is on trial goes into a file only for those who wait for it
+        let shared = self.fill.wanted() || self.fill.awaited();
+        let wanted = size <= self.store.max_object() && self.fill.listed() && shared;
         let disk = self.store.disk.as_ref().filter(|_| wanted);
         self.spool = disk.and_then(|disk| disk.spool(self.place.number(), self.fill.generation));
         match &self.spool {
@@ -136,8 +141,8 @@ impl Writer {
     }
 
     fn finish_in_memory(&mut self) {
-        let body = if self.fill.passing() || !self.fill.listed() { None } else { self.fill.body() };
-        let Some(body) = body else {
+        let kept = !self.fill.passing() && self.fill.listed() && self.fill.wanted();
+        let Some(body) = kept.then(|| self.fill.body()).flatten() else {
             return self.store.end_fill(self.place, self.fill.generation, &mut self.charged);
         };
         let fill = Arc::clone(&self.fill);
@@ -153,7 +158,7 @@ impl Writer {
         let tail = fill.tail();
         let written = tail.is_empty() || spool.write(tail).await.is_ok();
         let mut head = fill.head.complete(self.written);
-        if written && fill.listed() && self.store.settle(&fill, &mut head) {
+        if written && fill.listed() && fill.wanted() && self.store.settle(&fill, &mut head) {
             let record = record::encode(&fill.identity, &head, &fill.stamp);
             if spool.finish(record).await {
                 self.store.took_place(self.place, &fill);
@@ -220,16 +225,23 @@ impl HandleMiss for Writer {
             return Error::e_explain(FILL_FAILED, "the body is shorter than its Content-Length");
         }
         self.finished = true;
+        let written = self.written;
+        self.store.count_done();
         if let Some(spool) = self.spool.take() {
             // readers need not wait for the disk: what is not in the file yet is in memory
             self.fill.end(End::Done);
             self.finish_in_file(spool).await;
+        } else if !self.fill.wanted() && self.fill.awaited() && self.fill.listed() {
+            self.fill.end(End::Done);
+            tokio::spawn(async move {
+                sleep(LINGER).await;
+                self.finish_in_memory();
+            });
         } else {
             self.finish_in_memory();
             self.fill.end(End::Done);
         }
-        self.store.count_done();
-        Ok(MissFinishType::Created(usize::try_from(self.written).unwrap_or(usize::MAX)))
+        Ok(MissFinishType::Created(usize::try_from(written).unwrap_or(usize::MAX)))
     }
 
     fn streaming_write_tag(&self) -> Option<&[u8]> {

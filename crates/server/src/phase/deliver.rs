@@ -10,7 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora_cache::{CachePhase, NoCacheReason};
 use pingora_proxy::{RangeType, Session};
 
-use super::slices;
+use super::{admission, slices};
 use crate::context::Context;
 use crate::{accept, header_edits};
 
@@ -137,6 +137,7 @@ pub(crate) fn state(session: &Session, ctx: &Context) -> CacheState {
         CachePhase::Hit if ctx.lookup.served_stale => CacheState::Stale,
         CachePhase::Hit => CacheState::Hit,
         CachePhase::Stale | CachePhase::StaleUpdating => CacheState::Stale,
+        CachePhase::Miss if admission::is_on_trial(ctx) => CacheState::Deferred,
         CachePhase::Miss => CacheState::Miss,
         CachePhase::Expired => CacheState::Expired,
         CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => CacheState::Revalidated,

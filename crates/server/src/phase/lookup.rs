@@ -184,6 +184,7 @@ pub(crate) fn judge(
     fresh: bool,
     ctx: &mut Context,
 ) -> Option<ForcedFreshness> {
+    admission::joined(edge.cache, session, meta, ctx);
     let forced = by_rules(session, meta, fresh, ctx).or_else(|| wishes::judge(meta, ctx));
     if !fresh && forced.is_none() && session.subrequest_ctx.is_none() && freshness::validates_always(meta) {
         // whoever waited for another's fetch of it would have to ask for itself all the same

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType};
 use pingora_proxy::{ProxyWarnLogContext, Session};
 
+use super::admission;
 use crate::context::Context;
 
 /// How long a fill goes on for nobody.
@@ -31,18 +32,22 @@ pub(crate) fn notice(context: ProxyWarnLogContext, ctx: &Context) {
 /// A part of the body arrived.
 ///
 /// # Errors
-/// When nobody has been reading for too long: the fill ends, nothing is stored.
+/// When nobody has been reading for too long, or the object is not to be kept: the fill ends, nothing is stored.
 pub(crate) fn part(session: &mut Session, body: Option<&Bytes>, ctx: &mut Context) -> pingora::Result<()> {
     let Some(since) = ctx.fetch.client_left.get().copied() else { return Ok(()) };
     let followed = session.cache.miss_body_reader().is_some_and(|reader| leeward_cache::is_followed(reader));
+    let unwanted = admission::is_on_trial(ctx);
     let orphan = ctx.fetch.orphan.get_or_insert(Orphan { since, bytes: 0 });
     if followed {
         *orphan = Orphan { since: Instant::now(), bytes: 0 };
         return Ok(());
     }
     orphan.bytes += body.map_or(0, |body| body.len() as u64);
-    if orphan.bytes > MOST || orphan.since.elapsed() > LONGEST {
-        let left = Error::explain(ErrorType::ConnectionClosed, "the client left, and the object is too large to go on");
+    if unwanted || orphan.bytes > MOST || orphan.since.elapsed() > LONGEST {
+        let left = Error::explain(
+            ErrorType::ConnectionClosed,
+            "the client left, and the object is not wanted or too large to go on",
+        );
         return Err(left.into_down());
     }
     Ok(())

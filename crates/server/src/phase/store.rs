@@ -42,16 +42,18 @@ pub(crate) fn judge(
         return RespCacheable::Uncacheable(NoCacheReason::NeverEnabled);
     };
     match verdict {
-        Verdict::Store(Stored { mut meta, withheld }) if admission::keeps(parts, session, meta.headers(), ctx) => {
+        Verdict::Store(Stored { mut meta, withheld }) => {
+            admission::judge(parts, session, &mut meta, ctx);
             if let Some(route) = &ctx.route {
                 let labels = Arc::new(labels(session.req_header(), &response.headers, ctx, route));
                 meta.extensions_mut().insert(Stamp { sequence: ctx.fetch.sequence, labels });
             }
             ctx.lookup.withheld = withheld;
-            slices::stored(parts, &mut meta, response, ctx);
+            if !admission::is_on_trial(ctx) {
+                slices::stored(parts, &mut meta, response, ctx);
+            }
             RespCacheable::Cacheable(meta)
         }
-        Verdict::Store(_) => RespCacheable::Uncacheable(NoCacheReason::Deferred),
         Verdict::Refuse(refusal) => {
             slices::refused(parts, ctx);
             ctx.lookup.refused = Some(refusal.as_str());

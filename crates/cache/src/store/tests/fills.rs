@@ -3,6 +3,7 @@
 use pingora_cache::storage::streaming_write::U64WriteId;
 
 use super::*;
+use crate::admission::Trial;
 
 #[tokio::test]
 async fn a_reader_sees_bytes_before_the_fill_ends() {
@@ -165,4 +166,48 @@ async fn an_object_that_is_neither_kept_nor_read_is_not_fetched_to_its_end() {
         assert!(written < 200 << 20, "the fetch goes on for a reader that stands still");
     }
     drop(own);
+}
+
+#[tokio::test]
+async fn an_object_on_trial_is_read_along_and_kept_only_if_somebody_says_so() {
+    for wanted in [false, true] {
+        let store = store(1 << 20);
+        let mut meta = meta(&[]);
+        meta.extensions_mut().insert(Trial::new(false));
+        let mut writer = store.get_miss_handler(&key_of("/a"), &meta, &span()).await.unwrap();
+        write(&mut writer, b"first ").await.unwrap();
+        let (found, mut follower) = look(store, "/a").await.expect("the fill can be joined");
+        let trial = found.extensions().get::<Trial>().expect("who joins is told");
+        if wanted {
+            trial.keep();
+            let told = look(store, "/a").await.expect("still there").0.extensions().get::<Trial>().is_some();
+            assert!(!told, "nobody else need say so");
+        }
+        write(&mut writer, b"last").await.unwrap();
+        writer.finish().await.unwrap();
+        assert_eq!(read_all(&mut follower).await.unwrap(), b"first last", "{wanted}");
+        assert_eq!(get(store, "/a").await.as_deref(), wanted.then_some(&b"first last"[..]), "{wanted}");
+        let bytes = store.stats().bytes;
+        assert_eq!((store.stats().objects, bytes > 0), (u64::from(wanted), wanted), "{bytes} bytes are charged");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_on_trial_stays_a_moment_for_those_who_waited_for_it() {
+    for joins in [false, true] {
+        let store = store(1 << 20);
+        let mut meta = meta(&[]);
+        meta.extensions_mut().insert(Trial::new(true));
+        let mut writer = store.get_miss_handler(&key_of("/a"), &meta, &span()).await.unwrap();
+        write(&mut writer, b"whole").await.unwrap();
+        writer.finish().await.unwrap();
+        let (found, mut late) = look(store, "/a").await.expect("still there");
+        if joins {
+            found.extensions().get::<Trial>().expect("who joins is told").keep();
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(read_all(&mut late).await.unwrap(), b"whole", "{joins}");
+        assert_eq!(get(store, "/a").await.is_some(), joins);
+        assert_eq!((store.stats().objects, store.stats().bytes > 0), (u64::from(joins), joins));
+    }
 }
