@@ -214,9 +214,9 @@ impl Fill {
         self.trial.as_ref().is_none_or(Trial::is_kept)
     }
 
-    /// Whether others wait for it, or read it already.
+    /// Whether others wait for the fetch of an object on trial, and are still to look.
     pub(super) fn awaited(&self) -> bool {
-        self.trial.as_ref().is_some_and(Trial::awaited) || self.slowest_follower().is_some()
+        self.trial.as_ref().is_some_and(Trial::awaited)
     }
 
     /// What a reader that joins is told of the object.

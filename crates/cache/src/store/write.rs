@@ -82,8 +82,8 @@ impl Writer {
     /// The object outgrew memory: it goes on in a file, or when there is none it is not kept.
     fn outgrow(&mut self) {
         let size = self.declared.unwrap_or_default().max(self.written);
-        // one that is on trial goes into a file only for those who wait for it
-        let shared = self.fill.wanted() || self.fill.awaited();
+        // one that is on trial goes into a file only for others than who fetches it
+        let shared = self.fill.wanted() || self.fill.awaited() || self.fill.slowest_follower().is_some();
         let wanted = size <= self.store.max_object() && self.fill.listed() && shared;
         let disk = self.store.disk.as_ref().filter(|_| wanted);
         self.spool = disk.and_then(|disk| disk.spool(self.place.number(), self.fill.generation));
