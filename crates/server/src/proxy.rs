@@ -135,7 +135,7 @@ impl ProxyHttp for Leeward {
         ctx: &mut Context,
     ) -> Result<Option<ForcedFreshness>> {
         let forced = lookup::judge(self, session, meta, fresh, ctx);
-        let overtakes = fresh && forced.is_none() && slices::overtake(self, session, meta, hit, ctx);
+        let overtakes = forced.is_none() && slices::overtake(self, session, meta, hit, ctx);
         Ok(if overtakes { Some(ForcedFreshness::ForceMiss) } else { forced })
     }
 

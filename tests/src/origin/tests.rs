@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Ending, Origin, Pause, Raw, Script, Shape, pattern};
+use super::{Answer, Ending, Origin, Pause, Raw, Script, Shape, pattern, pattern_of};
 use crate::certificates::Leaf;
 use crate::client::{Request, Target};
 use crate::wait::Span;
@@ -210,4 +210,14 @@ fn three_hundred_connections_at_once_are_served() {
     });
     assert!(started.elapsed() < SOON * 2, "took {:?}", started.elapsed());
     assert_eq!(origin.connections(), 300);
+}
+
+#[test]
+fn a_part_of_a_generated_body_is_that_of_the_whole() {
+    let whole = pattern(1000);
+    for bytes in [0..0, 0..1, 0..1000, 14..16, 15..30, 7..993, 999..1000] {
+        let wanted = &whole[bytes.start as usize..bytes.end as usize];
+        assert_eq!(pattern_of(bytes.clone()), wanted, "{bytes:?}");
+    }
+    assert_eq!(pattern_of(15_000_000_000..15_000_000_015), b"00001000000000\n");
 }
