@@ -6,6 +6,7 @@ mod plan;
 mod redirects;
 mod request;
 mod servers;
+mod unkeyed;
 
 pub(crate) use collapsed::Collapsed;
 pub(crate) use parents::{fixed_lifetime, longest};

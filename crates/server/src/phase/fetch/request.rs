@@ -2,30 +2,17 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderValue, Uri};
 use leeward_rules::decide::{self, HostHeader, Way};
 use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
-use super::parents;
 use super::redirects::Followed;
+use super::{parents, unkeyed};
 use crate::context::{Context, Route};
 use crate::phase::debug;
 use crate::{header_edits, node};
-
-/// Fields by which a client could tell an origin another address, host or path than the one the answer is stored under.
-static UNTRUSTED: [HeaderName; 9] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-];
 
 /// Makes the client's request the origin's: path, Host, what the edge adds (delivery spec 1.10), what rules change.
 ///
@@ -33,8 +20,8 @@ static UNTRUSTED: [HeaderName; 9] = [
 /// When the path that rules made is no path; configuration checks exclude it.
 pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let Some(route) = &ctx.route else { return Ok(()) };
-    debug::strip(request);
     if parents::asked(ctx) {
+        debug::strip(request);
         return parents::prepare(request, route, ctx);
     }
     let fetch = route
@@ -48,9 +35,7 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
         None => request.set_uri(target(path, request.uri.query())?),
     }
     request.insert_header("Host", host_for(route, ctx))?;
-    for name in &UNTRUSTED {
-        request.remove_header(name);
-    }
+    unkeyed::strip(request);
     add_own(request, route, ctx)?;
     if let Some(fetch) = &fetch {
         header_edits::apply(request, &fetch.headers)?;
@@ -67,7 +52,10 @@ pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context)
     append(request, "CDN-Loop", &node::member(&ctx.snapshot))
 }
 
+/// A request target. A `?` with nothing behind it is left out, as it is in the cache key: what is stored under one key was asked
+/// for in one way.
 pub(super) fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
+    let query = query.filter(|query| !query.is_empty());
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     text.parse().map_err(|_| Error::explain(ErrorType::InternalError, "the path for the origin is no path"))
 }
