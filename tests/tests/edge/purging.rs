@@ -12,7 +12,7 @@ use crate::disk::{client, setup, wait_for_objects};
 /// From the request to its acknowledgement.
 const ACKNOWLEDGED: Duration = Duration::from_millis(100);
 /// In every run, beside other programs and without optimisation.
-const ACKNOWLEDGED_ANYWHERE: Duration = Duration::from_secs(1);
+const ACKNOWLEDGED_ANYWHERE: Duration = Duration::from_secs(3);
 
 /// One object of so many has the tag.
 const ONE_OF: u64 = 100;
