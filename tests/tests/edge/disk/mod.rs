@@ -6,6 +6,7 @@ mod failing;
 mod restart;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use leeward_tests::bulk::{Client, Source};
 use leeward_tests::edge::{Edge, Setup};
@@ -42,6 +43,42 @@ pub(crate) fn on_disk(edge: &Edge) -> u64 {
 /// Waits until at least so many objects are on disk: they are written behind the answers.
 pub(crate) fn wait_for_objects(edge: &Edge, count: u64) {
     wait::until(&format!("{count} objects to be on disk"), PATIENCE, || (on_disk(edge) >= count).then_some(()));
+}
+
+/// Rounds of asking for everything until it is on disk.
+const ROUNDS: usize = 12;
+
+/// Stores many small objects: answers how many are on disk. What comes faster than it can be written is not kept, so it is asked
+/// for again; a few may stay in memory only.
+pub(crate) fn fill(edge: &Edge, count: u64, path: impl Fn(u64) -> String + Sync) -> u64 {
+    let mut stored = 0;
+    for round in 0..ROUNDS {
+        let tally = client(edge, 8).get(0..count, &path);
+        tally.all_right("filling");
+        stored = settled(edge);
+        eprintln!(
+            "round {round} of filling: {:.0} answers a second, {stored} of {count} objects on disk",
+            tally.rate()
+        );
+        if stored == count {
+            break;
+        }
+    }
+    assert!(stored >= count * 98 / 100, "only {stored} of {count} objects are on disk after {ROUNDS} rounds");
+    stored
+}
+
+/// Objects on disk once nothing more is written.
+fn settled(edge: &Edge) -> u64 {
+    let mut before = on_disk(edge);
+    loop {
+        wait::pause(Duration::from_millis(500));
+        let now = on_disk(edge);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
 }
 
 /// The files of objects, in no order.

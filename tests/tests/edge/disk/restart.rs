@@ -60,10 +60,7 @@ fn what_is_on_disk_is_served_at_once_after_every_kind_of_end() {
     let objects = scale::of(2000, 100_000);
     let source = Source::start(|_| Plan::stored(1024));
     let mut edge = Edge::start(&setup(&source, "16MiB", "8GiB"));
-    let tally = client(&edge, 8).get(0..objects, object);
-    tally.all_right("filling");
-    eprintln!("{objects} objects stored, {:.0} a second", tally.rate());
-    super::wait_for_objects(&edge, objects);
+    let missing = objects - super::fill(&edge, objects, object);
     let soon = if scale::full() { SOON } else { SOON_ANYWHERE };
     let ends: [(&str, bool, Between); 5] = [
         ("a stop", false, nothing),
@@ -86,12 +83,10 @@ fn what_is_on_disk_is_served_at_once_after_every_kind_of_end() {
         tally.all_right(end);
         eprintln!("after {end}: the first hit {took:?} after the start, then {} hits of {asked}", tally.hits);
         assert!(took < soon, "after {end}: the first hit {took:?} after the start of the process");
-        assert_eq!(
-            (tally.hits, source.requests() - requests),
-            (asked, 0),
-            "hits, and requests at the origin, after {end}"
-        );
-        assert_eq!(on_disk(&edge), objects, "objects on disk after {end}");
+        let fetched = source.requests() - requests;
+        assert_eq!(tally.hits + fetched, asked, "hits, and requests at the origin, after {end}");
+        assert!(fetched <= missing, "after {end}: {fetched} objects were fetched, {missing} were not on disk");
+        assert!(on_disk(&edge) >= objects - missing, "objects on disk after {end}");
     }
     edge.stop();
 }
