@@ -25,8 +25,15 @@ pub(crate) fn part(session: &mut Session, response: &mut ResponseHeader, ctx: &m
     }
     // what is not stored passes once
     let order = if session.cache.enabled() { Order::Any } else { Order::Ascending };
+    let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let range = range::filter(session.req_header(), response, order);
-    if range != RangeType::None && matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired) {
+    let to_the_end = match &range {
+        RangeType::None => true,
+        RangeType::Single(range) => length == Some(range.end),
+        RangeType::Multi(parts) => parts.ranges.iter().any(|range| length == Some(range.end)),
+        RangeType::Invalid => false,
+    };
+    if !to_the_end && matches!(session.cache.phase(), CachePhase::Miss | CachePhase::Expired) {
         // the client has its part before the object is there, and an object that breaks off then costs its connection: say so
         session.set_keepalive(None);
     }
