@@ -336,6 +336,19 @@ impl Index {
         Removed { name, called_off }
     }
 
+    /// Takes an object out that is older than a generation, and calls off older writes to its place. The file is to go.
+    pub(super) fn remove_older(&self, place: u128, generation: u64) -> Option<Name> {
+        let mut shard = self.write(place);
+        let older = |version: Version| version.place == place && version.generation < generation;
+        shard.pending.retain(|pending| !older(pending.version));
+        let old = shard.order.get(place).filter(|name| older(name.version))?;
+        let name = shard.order.remove(place, Some(old.version.generation))?;
+        shard.note_gone(place, old.version.generation);
+        self.release(name.cost());
+        self.objects.fetch_sub(1, Ordering::Relaxed);
+        Some(name)
+    }
+
     /// Takes out exactly this file; true when it was there.
     pub(super) fn forget(&self, name: Name) -> bool {
         self.remove(name.version.place, Some(name.version.generation)).name.is_some()

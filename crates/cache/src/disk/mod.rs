@@ -178,6 +178,18 @@ impl Disk {
         self.tier.index.get(place).is_some_and(|name| name.version.generation == generation)
     }
 
+    /// Whether an object of this generation stands in a place or is on its way there. Counts no use.
+    #[must_use]
+    pub fn expects(&self, place: u128, generation: u64) -> bool {
+        self.holds(place, generation) || self.tier.index.is_wanted(Version { place, generation })
+    }
+
+    /// Whether an object of a higher generation stands in a place. Counts no use.
+    #[must_use]
+    pub fn has_newer(&self, place: u128, generation: u64) -> bool {
+        self.tier.index.get(place).is_some_and(|name| name.version.generation > generation)
+    }
+
     /// Bytes that the files may take.
     #[must_use]
     pub fn limit(&self) -> u64 {
@@ -302,6 +314,13 @@ impl Disk {
             self.tier.unlink_soon(name);
         }
         removed.name.is_some() || removed.called_off
+    }
+
+    /// Takes an object out that is older than a generation, and calls off older writes. Its file goes soon.
+    pub fn remove_older(&self, place: u128, generation: u64) {
+        if let Some(name) = self.tier.index.remove_older(place, generation) {
+            self.tier.unlink_soon(name);
+        }
     }
 
     /// Figures for metrics.

@@ -172,7 +172,11 @@ impl Spool {
 impl Drop for Spool {
     fn drop(&mut self) {
         if !self.landed {
-            self.shared.tier.index.abandon(self.shared.version);
+            // It may have landed while nobody waited for it any more: who asked was told that it is not kept.
+            let Version { place, generation } = self.shared.version;
+            if let Some(name) = self.shared.tier.index.remove(place, Some(generation)).name {
+                self.shared.tier.unlink_soon(name);
+            }
             self.shared.end(SpoolError::Disk);
         }
     }

@@ -1,6 +1,7 @@
 //! Asking of every object whether to keep it, without being in anybody's way.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -40,7 +41,8 @@ where
             sleep(began.elapsed().clamp(*PAUSE.start(), *PAUSE.end())).await;
         }
     }
-    complete
+    // A file that could not be removed comes back with the next start: the purge has to be remembered until it is gone.
+    complete && !tier.left_behind.load(Ordering::Relaxed)
 }
 
 /// Waits for the objects that wait to be written now.

@@ -145,6 +145,14 @@ impl Ledger {
         }
     }
 
+    /// The same for an object that arrives. One that takes longer than [`LONGEST_FILL`] is gone: a purge of it may be forgotten.
+    #[must_use]
+    pub fn verdict_of_fill(&self, stamp: &Stamp) -> Verdict {
+        let now = now().max(self.shared.highest.load(Ordering::Acquire));
+        let forgotten = now.saturating_sub(stamp.sequence) > micros(LONGEST_FILL);
+        if forgotten { Verdict::Gone } else { self.verdict(stamp) }
+    }
+
     /// Purges: in force for everybody at once, and on disk when this returns. Purges under way at the same time share one write.
     ///
     /// # Errors
@@ -331,7 +339,7 @@ fn time(sequence: Sequence) -> SystemTime {
 #[cfg(test)]
 impl Ledger {
     /// As if so much time had gone by.
-    pub(super) fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         self.shared.highest.fetch_add(micros(time), Ordering::AcqRel);
     }
 

@@ -11,11 +11,14 @@ use pingora_cache::{CacheEntryId, CacheKey, Storage};
 
 use super::fill::slice;
 use crate::disk::{CHUNK, Reader};
+use crate::purge::Stamp;
 
 /// In a meta's extensions: the object lives on disk only, and which one it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct FromDisk {
     pub(super) generation: u64,
+    /// The stamp that it was found with.
+    pub(super) stamp: Stamp,
 }
 
 /// A reader of a large object.

@@ -122,11 +122,18 @@ impl Storage for Store {
         let head = Head::of(meta)?;
         let place = Place::of(key);
         let stamp = self.stamp_of(meta);
-        if let Some(FromDisk { generation }) = meta.extensions().get() {
+        if let Some(FromDisk { generation, stamp: found }) = meta.extensions().get() {
+            // who found it before it was purged does not bring it back, whatever its origin said since
+            if self.ledger.verdict(found) == Verdict::Gone {
+                return Ok(false);
+            }
             return Ok(self.rehead_on_disk(place, *generation, &Identity::of(key), &head, &stamp).await);
         }
         // The framework hands back the creation time of what it looked up: a newer object must not get an older one's header.
-        let same = |entry: &Entry| entry.identity.is(key) && entry.head.times().created == meta.created();
+        let same = |entry: &Entry| {
+            let found = entry.identity.is(key) && entry.head.times().created == meta.created();
+            found && self.verdict(entry) != Verdict::Gone
+        };
         let replace =
             |entry: &Entry| same(entry).then(|| entry.with_head(head.complete(entry.body.length), Some(stamp)));
         let Some(entry) = self.rehead(place, replace) else { return Ok(false) };

@@ -48,7 +48,7 @@ impl Store {
 
     /// Whether a fill may be joined: no purge since its origin was asked.
     pub(super) fn stands(&self, fill: &Fill) -> bool {
-        self.ledger.verdict(&fill.stamp) == Verdict::Stands
+        self.ledger.verdict_of_fill(&fill.stamp) == Verdict::Stands
     }
 
     /// Puts a complete object in the place of its fill, in one step, and sends it to the disk.
@@ -59,8 +59,9 @@ impl Store {
         let mut record = self.disk.as_ref().map(|_| entry.record());
         let mut shard = self.write(place);
         shard.end(place, fill.generation);
-        // A purge that came in between takes effect: it unlisted the fill under this lock.
-        let kept = kept && fill.listed();
+        // A purge that came in between takes effect: it unlisted the fill under this lock. What is newer may be on disk only.
+        let newer = self.disk.as_ref().is_some_and(|disk| disk.has_newer(place.number(), fill.generation));
+        let kept = kept && fill.listed() && !newer;
         let inserted = kept.then(|| shard.insert(place, Arc::clone(&entry))).filter(|inserted| inserted.taken);
         // Counted before the lock is given up, so that whoever evicts the object takes off what is there.
         if let Some(inserted) = inserted {
@@ -71,7 +72,7 @@ impl Store {
             }
             if let Some((disk, record)) = self.disk.as_ref().zip(record.take()) {
                 // what it replaces must not come back when memory forgets it
-                disk.remove(place.number(), None);
+                disk.remove_older(place.number(), entry.generation);
                 disk.put(place.number(), entry.generation, record, entry.body.chunks.clone());
             }
         }
@@ -85,7 +86,7 @@ impl Store {
 
     /// Applies the purges since a fill began to its head. False when nothing of it may stay.
     pub(super) fn settle(&self, fill: &Fill, head: &mut Head) -> bool {
-        match self.ledger.verdict(&fill.stamp) {
+        match self.ledger.verdict_of_fill(&fill.stamp) {
             Verdict::Stands => true,
             Verdict::Stale(since) => {
                 *head = head.expired_at(since);
@@ -99,7 +100,7 @@ impl Store {
     pub(super) fn took_place(&self, place: Place, fill: &Fill) {
         let mut shard = self.write(place);
         let replaced = shard.drop_older(place, fill.generation);
-        let purged = !fill.listed() || self.ledger.verdict(&fill.stamp) == Verdict::Gone;
+        let purged = !fill.listed() || self.ledger.verdict_of_fill(&fill.stamp) == Verdict::Gone;
         if purged && let Some(disk) = &self.disk {
             disk.remove(place.number(), Some(fill.generation));
         }
@@ -191,7 +192,7 @@ impl Store {
                 Ok(Some((meta, Box::new(Complete::new(entry)))))
             }
             LoadedBody::Large(reader) => {
-                meta.extensions_mut().insert(FromDisk { generation });
+                meta.extensions_mut().insert(FromDisk { generation, stamp });
                 Ok(Some((meta, Box::new(OnDisk::new(reader, generation, length)))))
             }
         }
@@ -216,7 +217,9 @@ impl Store {
 
     /// Writes the new head of an object in memory to its file. Nobody waits for it: the old head only asks the origin again.
     pub(super) fn update_on_disk(&'static self, place: Place, entry: &Entry) {
-        let Some(disk) = self.disk.as_ref().filter(|disk| disk.holds(place.number(), entry.generation)) else { return };
+        let Some(disk) = self.disk.as_ref().filter(|disk| disk.expects(place.number(), entry.generation)) else {
+            return;
+        };
         let (generation, record) = (entry.generation, entry.record());
         tokio::spawn(async move { disk.update_head(place.number(), generation, record).await });
     }

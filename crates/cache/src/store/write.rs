@@ -108,6 +108,12 @@ impl Writer {
         self.store.recharge(&mut self.charged, held);
     }
 
+    /// Whether somebody reads what only the file has: then it grows on although the object is not kept.
+    fn is_needed(&self) -> bool {
+        let slowest = self.fill.leader().into_iter().chain(self.fill.slowest_follower()).min();
+        slowest.is_some_and(|slowest| slowest < self.written.saturating_sub(WINDOW))
+    }
+
     /// The object is not kept: from here on only those who read already get it.
     fn pass(&mut self) {
         self.spool = None;
@@ -197,7 +203,10 @@ impl HandleMiss for Writer {
         }
         if self.spool.is_some() {
             // a purge, or a body that has become too large
-            if !self.fill.listed() || self.written > self.store.max_object() {
+            if self.written > self.store.max_object() {
+                self.fill.unlist();
+            }
+            if !self.fill.listed() && !self.is_needed() {
                 self.pass();
             }
         } else if !self.fill.passing() {

@@ -18,6 +18,7 @@ mod bounds;
 mod fills;
 mod framework;
 mod objects;
+mod order;
 mod proxy;
 mod records;
 mod tiers;

@@ -8,14 +8,14 @@ use super::*;
 use crate::disk::{self, CHUNK, Disk};
 use crate::purge::{Labels, Ledger, Names, Purge, Rule, Stamp};
 
-struct Bench {
-    store: &'static Store,
-    disk: Arc<Disk>,
-    ledger: Arc<Ledger>,
+pub(super) struct Bench {
+    pub(super) store: &'static Store,
+    pub(super) disk: Arc<Disk>,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 /// A store over a directory. One that is opened a second time finds what the first one left.
-fn open(directory: &Path, memory: u64, size: u64) -> Bench {
+pub(super) fn open(directory: &Path, memory: u64, size: u64) -> Bench {
     let disk = Disk::open(disk::Options { path: directory.to_owned(), bytes: size }).unwrap();
     let ledger = Ledger::open(Some(directory)).unwrap();
     let options = Options {
@@ -28,9 +28,9 @@ fn open(directory: &Path, memory: u64, size: u64) -> Bench {
     Bench { store: Store::leak(options), disk, ledger }
 }
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
-async fn settled(disk: &Disk, objects: u64) {
+pub(super) async fn settled(disk: &Disk, objects: u64) {
     for _ in 0..500 {
         if disk.stats().objects == objects {
             return;
@@ -139,7 +139,7 @@ async fn a_confirmed_object_has_its_new_head_in_both_tiers() {
     }
 }
 
-fn stamped(ledger: &Ledger, tag: &str) -> CacheMeta {
+pub(super) fn stamped(ledger: &Ledger, tag: &str) -> CacheMeta {
     let mut meta = meta(&[]);
     let names = Names { key_host: "www.example", key_path: "", client_host: "", client_path: "", query: b"" };
     let mut answer = http::HeaderMap::new();
@@ -149,14 +149,14 @@ fn stamped(ledger: &Ledger, tag: &str) -> CacheMeta {
     meta
 }
 
-async fn put_tagged(bench: &Bench, path: &str, tag: &str, size: usize) {
+pub(super) async fn put_tagged(bench: &Bench, path: &str, tag: &str, size: usize) {
     let meta = stamped(&bench.ledger, tag);
     let mut writer = bench.store.get_miss_handler(&key_of(path), &meta, &span()).await.unwrap();
     write(&mut writer, &body(size)).await.unwrap();
     writer.finish().await.unwrap();
 }
 
-async fn purge_tag(bench: &Bench, tag: &str, soft: bool) {
+pub(super) async fn purge_tag(bench: &Bench, tag: &str, soft: bool) {
     bench.ledger.record(&Purge { rules: vec![Rule::Tag(tag.to_owned())], soft }).await.unwrap();
 }
 
@@ -207,7 +207,7 @@ async fn a_softly_purged_object_is_stale_until_it_is_confirmed() {
         let mut confirmed = stamped(ledger, "red");
         *confirmed.response_header_mut() = old.response_header_copy();
         if let Some(origin) = old.extensions().get::<disk_hit::FromDisk>() {
-            confirmed.extensions_mut().insert(*origin);
+            confirmed.extensions_mut().insert(origin.clone());
         }
         // the framework keeps the time of creation: the same in both
         let mut again = CacheMeta::new(confirmed.fresh_until(), old.created(), 0, 0, old.response_header_copy());
