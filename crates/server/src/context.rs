@@ -1,6 +1,7 @@
 //! What one request carries from its first phase to its log line. A phase reads what earlier phases put here and writes
 //! only its own part.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -326,13 +327,15 @@ impl Route {
     }
 
     /// The client's Host in one form: lower case, no trailing dot, no default port.
-    pub(crate) fn normal_authority(&self, scheme: Scheme) -> String {
+    pub(crate) fn normal_authority(&self, scheme: Scheme) -> Cow<'_, str> {
         let default = if scheme == Scheme::Https { "443" } else { "80" };
-        let port = self.authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let port = self.authority.rsplit_once(':').map(|(_, port)| port);
+        let port = port.filter(|port| !port.is_empty() && !port.ends_with(']') && *port != default);
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         match port {
-            Some(port) if port != default && !port.is_empty() => format!("{host}:{port}"),
-            _ => host,
+            Some(port) => [open, &self.host, close, ":", port].concat().into(),
+            None if open.is_empty() => self.host.as_str().into(),
+            None => [open, &self.host, close].concat().into(),
         }
     }
 }

@@ -4,10 +4,12 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use leeward_config::Snapshot;
 use leeward_telemetry::status_fields::NAME;
 
+/// Where requests say which proxies they were at.
+static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// Other nodes that a request of another tier may have been at: an edge, and no more than this allows for what comes later.
 const MAX_NODES: usize = 3;
 
@@ -20,14 +22,14 @@ pub(crate) fn id(snapshot: &Snapshot) -> &str {
 
 /// This edge's member of `CDN-Loop`.
 pub(crate) fn member(snapshot: &Snapshot) -> String {
-    format!("{NAME}; node={}", id(snapshot))
+    [NAME, "; node=", id(snapshot)].concat()
 }
 
 /// Whether a request may go round in a loop. Only another tier of this CDN may send one that was at other nodes, and not at
 /// many; one that was here, or at a node without an id, is refused whoever sends it.
 pub(crate) fn loops(headers: &HeaderMap, own: &str, midgress: bool) -> bool {
     let mut others = 0;
-    for field in headers.get_all("cdn-loop") {
+    for field in headers.get_all(&CDN_LOOP) {
         // what is no text may hide a name
         let Ok(field) = field.to_str() else { return true };
         for member in field.split(',') {

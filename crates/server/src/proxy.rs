@@ -70,11 +70,12 @@ impl Leeward {
 
 #[async_trait]
 impl ProxyHttp for Leeward {
-    type CTX = Context;
+    // boxed: the framework moves it from one future into the next, and each has room for it
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
+    fn new_ctx(&self) -> Self::CTX {
         accept::head_was_read();
-        Context::new(self.snapshot.load_full())
+        Box::new(Context::new(self.snapshot.load_full()))
     }
 
     // ---- request, security
@@ -83,15 +84,15 @@ impl ProxyHttp for Leeward {
         // the default adds compression, and its cost, to every request
     }
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
         request::begin(session, ctx)
     }
 
-    fn allow_spawning_subrequest(&self, session: &Session, _ctx: &Context) -> bool {
+    fn allow_spawning_subrequest(&self, session: &Session, _ctx: &Self::CTX) -> bool {
         session.subrequest_ctx.is_none()
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         let Err(answer) = self.admit(session, ctx).await else { return Ok(false) };
         ctx.reason = Some(answer.reason);
         answer.write(session, ctx).await?;
@@ -103,7 +104,7 @@ impl ProxyHttp for Leeward {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         if end {
             watch::request_sent(body, ctx);
@@ -113,16 +114,16 @@ impl ProxyHttp for Leeward {
 
     // ---- lookup
 
-    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
         lookup::enable(self.cache, session, ctx);
         Ok(())
     }
 
-    fn cache_key_callback(&self, session: &Session, ctx: &mut Context) -> Result<CacheKey> {
+    fn cache_key_callback(&self, session: &Session, ctx: &mut Self::CTX) -> Result<CacheKey> {
         lookup::key(session, ctx)
     }
 
-    fn cache_vary_filter(&self, meta: &CacheMeta, _ctx: &mut Context, req: &RequestHeader) -> Option<HashBinary> {
+    fn cache_vary_filter(&self, meta: &CacheMeta, _ctx: &mut Self::CTX, req: &RequestHeader) -> Option<HashBinary> {
         store::variant(meta, req)
     }
 
@@ -132,18 +133,18 @@ impl ProxyHttp for Leeward {
         meta: &CacheMeta,
         hit: &mut HitHandler,
         fresh: bool,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<Option<ForcedFreshness>> {
         let forced = lookup::judge(self, session, meta, fresh, ctx);
         let overtakes = forced.is_none() && slices::overtake(self, session, meta, hit, ctx);
         Ok(if overtakes { Some(ForcedFreshness::ForceMiss) } else { forced })
     }
 
-    fn cache_miss(&self, session: &mut Session, ctx: &mut Context) {
+    fn cache_miss(&self, session: &mut Session, ctx: &mut Self::CTX) {
         admission::miss(self.cache, session, ctx);
     }
 
-    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Context, error: Option<&Error>) -> bool {
+    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Self::CTX, error: Option<&Error>) -> bool {
         let serve = lookup::may_serve_stale(session, ctx, error);
         if let (true, Some(error)) = (serve, error) {
             // what is left of the answer is read and thrown away, without a hook
@@ -155,7 +156,7 @@ impl ProxyHttp for Leeward {
 
     // ---- fetch
 
-    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         let Some(route) = &ctx.route else { return Ok(false) };
         let no_origin = route.chosen_origin().is_none().then_some(Answer::error(404, Reason::NoOrigin));
         let Some(answer) = no_origin.or_else(|| lookup::unanswerable(session, ctx)) else {
@@ -167,7 +168,7 @@ impl ProxyHttp for Leeward {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         slices::take_over(self, session, ctx).await?;
         fetch::next_peer(self, session, ctx).await
     }
@@ -176,7 +177,7 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
         error: Box<Error>,
     ) -> Box<Error> {
         fetch::no_connection(self, session, ctx, error)
@@ -189,7 +190,7 @@ impl ProxyHttp for Leeward {
         _peer: &HttpPeer,
         fd: RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         watch::connected(fd, reused, ctx);
         fetch::connected(self, ctx, reused);
@@ -200,7 +201,7 @@ impl ProxyHttp for Leeward {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         fetch::prepare(request, ctx)?;
         slices::prepare(request, ctx)
@@ -210,7 +211,7 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         watch::head(session, response, ctx);
         websocket::switch(session, response, ctx)?;
@@ -226,7 +227,7 @@ impl ProxyHttp for Leeward {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         watch::part(body.as_ref(), end, ctx)?;
         orphan::part(session, body.as_ref(), ctx)?;
@@ -238,7 +239,7 @@ impl ProxyHttp for Leeward {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
         let error = watch::over(error, ctx);
@@ -248,7 +249,7 @@ impl ProxyHttp for Leeward {
         fetch::broke_off(self, session, ctx, error, reused)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         failover::resolve(self, session, error, ctx).await
     }
 
@@ -258,7 +259,7 @@ impl ProxyHttp for Leeward {
         &self,
         session: &Session,
         response: &ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<RespCacheable> {
         Ok(store::judge(self.cache, session, response, ctx))
     }
@@ -269,7 +270,7 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> RangeType {
         deliver::part(session, response, ctx)
     }
@@ -278,7 +279,7 @@ impl ProxyHttp for Leeward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         deliver::finish(session, response, ctx)?;
         debug::tell(session, response, ctx)
@@ -289,7 +290,7 @@ impl ProxyHttp for Leeward {
         session: &mut Session,
         _body: &mut Option<Bytes>,
         _end: bool,
-        _ctx: &mut Context,
+        _ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         deliver::pace(session);
         Ok(None)
@@ -297,11 +298,11 @@ impl ProxyHttp for Leeward {
 
     // ---- log
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
         log::finish(self, session, error, ctx);
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Self::CTX, _error: &Error) -> bool {
         // the access log has it, with the attempts
         true
     }
@@ -309,7 +310,7 @@ impl ProxyHttp for Leeward {
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        ctx: &Context,
+        ctx: &Self::CTX,
         _error: &Error,
         context: ProxyWarnLogContext,
     ) -> bool {

@@ -5,16 +5,16 @@ use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1), and those of RFC 9111 section 3.1 about a proxy.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+static HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// Fields that say how the stored bytes are to be read. A 304 does not change the bytes, so it does not change these either
@@ -46,7 +46,9 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
     for name in nominated {
         response.remove_header(&name);
     }
-    for name in HOP_BY_HOP {
+    // one look at each field that is there, which is cheaper than a search for each that may be there
+    let present: Vec<HeaderName> = response.headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
+    for name in &present {
         response.remove_header(name);
     }
 }
@@ -86,7 +88,7 @@ pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Resp
     let has_tag = stored.headers.contains_key(header::ETAG);
     for name in not_modified.headers.keys() {
         let of_the_bytes = OF_THE_BYTES.contains(name) || has_tag && *name == header::ETAG;
-        if of_the_bytes || HOP_BY_HOP.contains(&name.as_str()) || skip.contains(name) {
+        if of_the_bytes || HOP_BY_HOP.contains(name) || skip.contains(name) {
             continue;
         }
         merged.remove_header(name);

@@ -56,7 +56,10 @@ pub fn filter(request: &RequestHeader, response: &mut ResponseHeader, order: Ord
     // The header fields written below are made of numbers and constants, so setting them cannot fail.
     match chosen {
         Chosen::Whole => {
-            let _ = response.insert_header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            // most origins say it themselves
+            if response.headers.get(ACCEPT_RANGES).is_none_or(|units| units != "bytes") {
+                let _ = response.insert_header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            }
             RangeType::None
         }
         Chosen::Nothing => {

@@ -76,7 +76,11 @@ impl std::fmt::Display for OriginServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{}{close}:{}", self.host, self.port)
+        // not in one: every attempt is logged under this, and each piece of a format costs more than its text
+        for text in [scheme, "://", open, &self.host, close, ":"] {
+            f.write_str(text)?;
+        }
+        std::fmt::Display::fmt(&self.port, f)
     }
 }
 

@@ -170,7 +170,8 @@ where
         let Some(acceptor) = &endpoint.listener.tls else {
             return Ok(Arrival { stream: l4, tls: false, server_name: None, place });
         };
-        let (stream, server_name) = self.handshake(acceptor, *l4, client, deadline).await?;
+        // boxed: every connection, also one without TLS, carries the room for what this waits for, 7 KB, to its end
+        let (stream, server_name) = Box::pin(self.handshake(acceptor, *l4, client, deadline)).await?;
         Ok(Arrival { stream, tls: true, server_name, place })
     }
 

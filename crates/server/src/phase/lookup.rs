@@ -4,6 +4,7 @@ mod wishes;
 
 pub(crate) use wishes::unanswerable;
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -115,7 +116,7 @@ pub(super) fn object_key(request: &RequestHeader, ctx: &Context, route: &Route) 
 #[derive(Debug)]
 pub(crate) struct KeyParts<'r> {
     scheme: &'static str,
-    pub(crate) host: String,
+    pub(crate) host: Cow<'r, str>,
     pub(crate) path: &'r str,
     pub(crate) query: Vec<u8>,
 }
@@ -130,7 +131,7 @@ impl KeyParts<'_> {
     pub(crate) fn as_url(&self, account: &str) -> String {
         let host = match self.host.split_once('/') {
             Some((_, directory)) => format!("80{account}/{directory}"),
-            None => self.host.clone(),
+            None => self.host.to_string(),
         };
         let mut url = format!("//{}/{host}{}", self.scheme, self.path);
         if !self.query.is_empty() {
@@ -158,12 +159,13 @@ pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r R
         (None, QueryString::Ignore | QueryString::Bypass) => {}
     }
     let host = match found.key_host {
-        KeyHost::Origin => found.origin_domain.map(str::to_owned),
-        KeyHost::Fixed(name) => Some(name.to_owned()),
+        KeyHost::Origin => found.origin_domain.map(Cow::Borrowed),
+        KeyHost::Fixed(name) => Some(Cow::Borrowed(name)),
         KeyHost::Property => None,
         // the Host that the origin sees when it follows the client's, else the origin's own name
         KeyHost::Unset => {
-            route.origin.as_ref().filter(|origin| origin.host_header.is_some()).map(|origin| origin_component(origin))
+            let own = route.origin.as_ref().filter(|origin| origin.host_header.is_some());
+            own.map(|origin| Cow::Owned(origin_component(origin)))
         }
     };
     let host = host.unwrap_or_else(|| route.normal_authority(ctx.client.scheme));
@@ -172,7 +174,7 @@ pub(crate) fn key_parts<'r>(request: &RequestHeader, ctx: &Context, route: &'r R
 
 /// An origin in keys. A directory is unique within its platform only, and no host has a slash.
 pub(crate) fn origin_component(origin: &Origin) -> String {
-    format!("{}/{}", origin.platform.name(), origin.name)
+    [origin.platform.name(), "/", &origin.name].concat()
 }
 
 /// What the rules, and the request, say about a stored answer that was found: take it as it is (`None`), or ask the origin

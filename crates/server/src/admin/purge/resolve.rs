@@ -128,7 +128,7 @@ fn routed(snapshot: &Arc<Snapshot>, typed: &Typed) -> Result<Option<Routed>, Str
         }
         let Some(route) = ctx.route.take() else { return Ok(None) };
         let parts = lookup::key_parts(&header, &ctx, &route);
-        let (mut key_hosts, mut queries) = (BTreeSet::from([parts.host]), BTreeSet::from([parts.query]));
+        let (mut key_hosts, mut queries) = (BTreeSet::from([parts.host.into_owned()]), BTreeSet::from([parts.query]));
         // what rules choose by more than the URL (a header, a country) may be any of these
         if let Some(policy) = route.policy() {
             key_hosts.extend(policy.key_hosts().map(str::to_owned));
@@ -140,7 +140,8 @@ fn routed(snapshot: &Arc<Snapshot>, typed: &Typed) -> Result<Option<Routed>, Str
         }
         if let Some(origin) = &route.origin {
             let follows = origin.host_header.is_none();
-            key_hosts.insert(if follows { route.normal_authority(scheme) } else { lookup::origin_component(origin) });
+            let own = || route.normal_authority(scheme).into_owned();
+            key_hosts.insert(if follows { own() } else { lookup::origin_component(origin) });
         }
         match &mut found {
             None => found = Some(Routed { route, key_hosts, queries }),

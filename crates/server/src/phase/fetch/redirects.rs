@@ -48,8 +48,8 @@ impl Place {
     fn authority(&self) -> String {
         let host = as_host(&self.host);
         match self.port {
-            443 if self.https => host,
-            80 if !self.https => host,
+            443 if self.https => host.into_owned(),
+            80 if !self.https => host.into_owned(),
             port => format!("{host}:{port}"),
         }
     }

@@ -1,5 +1,6 @@
 //! The request as the origin sees it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderValue, Uri};
@@ -34,7 +35,7 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
         Some(followed) => request.set_uri(target(&followed.target, None)?),
         None => request.set_uri(target(path, request.uri.query())?),
     }
-    request.insert_header("Host", host_for(route, ctx))?;
+    request.insert_header("Host", &*host_for(route, ctx))?;
     unkeyed::strip(request);
     add_own(request, route, ctx)?;
     if let Some(fetch) = &fetch {
@@ -47,8 +48,8 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
 pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context) -> pingora::Result<()> {
     request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
     request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
-    request.insert_header("X-Host", route.normal_authority(ctx.client.scheme))?;
-    append(request, "Via", &format!("{} {NAME}", ctx.client.protocol.trim_start_matches("HTTP/")))?;
+    request.insert_header("X-Host", &*route.normal_authority(ctx.client.scheme))?;
+    append(request, "Via", &[ctx.client.protocol.trim_start_matches("HTTP/"), " ", NAME].concat())?;
     append(request, "CDN-Loop", &node::member(&ctx.snapshot))
 }
 
@@ -62,28 +63,28 @@ pub(super) fn target(path: &str, query: Option<&str>) -> pingora::Result<Uri> {
 
 /// `Host` towards the origin: what the rule says, else what the origin's configuration says, else the client's. A backup
 /// origin has its own.
-pub(super) fn host_for(route: &Route, ctx: &Context) -> String {
+pub(super) fn host_for<'r>(route: &'r Route, ctx: &'r Context) -> Cow<'r, str> {
     let own = || route.normal_authority(ctx.client.scheme);
     if let Some(walk) = ctx.fetch.walk.as_ref().filter(|walk| walk.way == Way::Backup) {
-        return walk.origin.host_header.clone().unwrap_or_else(own);
+        return walk.origin.host_header.as_deref().map_or_else(own, Cow::Borrowed);
     }
     if let Some(followed) = followed(ctx) {
-        return followed.host.clone();
+        return followed.host.as_str().into();
     }
     match route.chosen_origin() {
         Some((_, Some(choice))) => match choice.host_header {
             HostHeader::Property => own(),
             HostHeader::Origin => as_host(choice.domain),
-            HostHeader::Fixed(host) => host.to_owned(),
+            HostHeader::Fixed(host) => host.into(),
         },
-        Some((origin, None)) => origin.host_header.clone().unwrap_or_else(own),
+        Some((origin, None)) => origin.host_header.as_deref().map_or_else(own, Cow::Borrowed),
         None => own(),
     }
 }
 
 /// A name or address as `Host` has it: IPv6 in brackets (RFC 3986 3.2.2).
-pub(super) fn as_host(name: &str) -> String {
-    if name.contains(':') { format!("[{name}]") } else { name.to_owned() }
+pub(super) fn as_host(name: &str) -> Cow<'_, str> {
+    if name.contains(':') { format!("[{name}]").into() } else { name.into() }
 }
 
 /// The redirect that is followed, while the servers are asked: a backup origin is asked for what the client wants.
@@ -92,15 +93,35 @@ fn followed(ctx: &Context) -> Option<&Followed> {
     ctx.fetch.followed.as_ref().filter(|_| at_servers)
 }
 
+/// An address in its usual form. Written by hand where it is four small numbers: this is done for every request.
 fn address(ip: IpAddr) -> String {
-    ip.to_string()
+    let IpAddr::V4(ip) = ip else { return ip.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (i, part) in ip.octets().into_iter().enumerate() {
+        if i > 0 {
+            text.push('.');
+        }
+        let digit = |digit: u8| char::from(b'0' + digit % 10);
+        if part >= 100 {
+            text.push(digit(part / 100));
+        }
+        if part >= 10 {
+            text.push(digit(part / 10));
+        }
+        text.push(digit(part));
+    }
+    text
 }
 
 /// Adds a member to a list field, behind what the client sent.
 fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> pingora::Result<()> {
-    let old: Vec<&str> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-    let value = if old.is_empty() { member.to_owned() } else { format!("{}, {member}", old.join(", ")) };
-    let value = HeaderValue::try_from(value)
+    let mut list = String::new();
+    for old in request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
+        list.push_str(old);
+        list.push_str(", ");
+    }
+    list.push_str(member);
+    let value = HeaderValue::try_from(list)
         .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
     request.insert_header(name, value)
 }
@@ -108,6 +129,13 @@ fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> ping
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for ip in ["0.0.0.0", "1.20.255.100", "10.9.99.101", "255.255.255.255", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert_eq!(address(ip.parse().unwrap()), ip.parse::<IpAddr>().unwrap().to_string());
+        }
+    }
 
     #[test]
     fn an_ipv6_address_is_in_brackets_where_a_port_could_follow() {

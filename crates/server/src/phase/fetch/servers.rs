@@ -192,8 +192,9 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
     let host = match &ctx.route {
         // a parent's certificate is for its own name or address, not the site's
         Some(_) if parents::asked(ctx) => as_host(&current.target.server.host),
-        Some(route) => host_for(route, ctx),
-        None => String::new(),
+        // only a handshake asks for it
+        Some(route) if current.target.server.tls => host_for(route, ctx),
+        _ => "".into(),
     };
     let Some(walk) = &ctx.fetch.walk else {
         return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));

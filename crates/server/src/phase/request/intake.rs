@@ -169,7 +169,9 @@ fn refuse(ctx: &mut Context, refusal: strict::Refusal) -> Answer {
 
 fn client_address(session: &Session, ctx: &Context) -> IpAddr {
     let headers = &session.req_header().headers;
-    if let (true, Some(client)) = (ctx.client.midgress, midgress::client_of(headers)) {
+    if ctx.client.midgress
+        && let Some(client) = midgress::client_of(headers)
+    {
         return client;
     }
     client::address(peer(session), headers, &ctx.snapshot.server.trusted_proxies)

@@ -46,8 +46,11 @@ pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) 
 
 /// Removes what only another tier may say.
 pub(super) fn forget(session: &mut Session) {
+    let request = session.req_header_mut();
     for name in &OF_TIERS {
-        session.req_header_mut().remove_header(name);
+        if request.headers.contains_key(name) {
+            request.remove_header(name);
+        }
     }
 }
 
@@ -77,10 +80,10 @@ pub(super) fn client_of(headers: &HeaderMap) -> Option<IpAddr> {
 /// this is a request like others.
 pub(crate) async fn validate(edge: &Leeward, session: &Session, ctx: &mut Context) -> Option<Answer> {
     static ROOM: Semaphore = Semaphore::const_new(VALIDATIONS);
-    let asked = session.req_header().headers.get(tiers::VALIDATE)?;
     if !ctx.client.midgress || session.subrequest_ctx.is_some() {
         return None;
     }
+    let asked = session.req_header().headers.get(tiers::VALIDATE)?;
     let snapshot = std::sync::Arc::clone(&ctx.snapshot);
     let named = asked.to_str().ok().and_then(|asked| asked.split_once('/'));
     let origin = named.and_then(|(platform, directory)| {

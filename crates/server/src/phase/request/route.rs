@@ -66,7 +66,7 @@ fn site_route(site: Arc<Site>, host: String, authority: String, path: Path) -> R
         origin: site.origin.clone(),
         label: Label::Site(Arc::clone(&site)),
         direct: false,
-        origin_path: format!("{}{}", site.path, path.as_str()),
+        origin_path: [&site.path, path.as_str()].concat(),
         site: Some(site),
         host,
         authority,
@@ -82,7 +82,7 @@ fn apply_rules(request: &RequestHeader, ctx: &Context, route: &mut Route) {
     let effective = site.policy.evaluate(&ctx.facts(route, request));
     let decide::Request { redirect, rewrite } = decide::request(&site.policy, &effective, &ctx.facts(route, request));
     if let Some(path) = rewrite {
-        route.origin_path = format!("{}{}", site.path, path.as_str());
+        route.origin_path = [&site.path, path.as_str()].concat();
     }
     (route.effective, route.redirect) = (effective, redirect);
 }
