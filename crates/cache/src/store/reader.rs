@@ -82,10 +82,6 @@ impl Reader {
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>> {
         loop {
             let Progress { written, end } = *self.progress.borrow_and_update();
-            if end == End::Failed {
-                self.leave();
-                return Error::e_explain(FILL_FAILED, "the fill ended early");
-            }
             if self.position >= self.end {
                 self.leave();
                 return Ok(None);
@@ -99,6 +95,11 @@ impl Reader {
                 self.position += bytes.len() as u64;
                 self.note_position();
                 return Ok(Some(bytes));
+            }
+            // behind what has arrived: a part that is there is whole, whatever becomes of the rest
+            if end == End::Failed {
+                self.leave();
+                return Error::e_explain(FILL_FAILED, "the fill ended early");
             }
             if end == End::Done {
                 self.leave();
