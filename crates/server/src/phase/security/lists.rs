@@ -1,22 +1,17 @@
-//! The second phase: may this request be answered. The first refusal ends it; nothing reaches the cache or the origin.
+//! Address, place and referer lists, `deny-access`.
 
 use leeward_rules::decide::{self, AccessMode, DenyReason, Verdict};
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
 
 use crate::answer::Answer;
-use crate::context::Context;
+use crate::context::{Context, Route};
 
 /// Asks the access rules.
 ///
 /// # Errors
-/// The refusal: 403, never stored, never a reason to fail over (policy-language.md 2, 5).
-pub(crate) fn check(request: &RequestHeader, ctx: &Context) -> Result<(), Answer> {
-    if ctx.client.midgress {
-        // the edge asked before it asked this tier
-        return Ok(());
-    }
-    let Some(route) = &ctx.route else { return Ok(()) };
+/// The refusal: 403 (policy-language.md 2, 5).
+pub(super) fn check(request: &RequestHeader, route: &Route, ctx: &Context) -> Result<(), Answer> {
     let Some((policy, effective)) = route.rules() else { return Ok(()) };
     match decide::security(policy, effective, &ctx.facts(route, request), AccessMode::Exempt) {
         Verdict::Allow => Ok(()),

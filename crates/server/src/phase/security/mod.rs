@@ -1,0 +1,22 @@
+//! The second phase: may this request be answered. The first refusal ends it; nothing reaches the cache or the origin, and no
+//! refusal is a reason to fail over.
+
+mod lists;
+
+use pingora::http::RequestHeader;
+
+use crate::answer::Answer;
+use crate::context::Context;
+
+/// Asks each check in the order of policy-language.md 2.
+///
+/// # Errors
+/// The refusal of the first that refuses, never stored.
+pub(crate) fn check(request: &RequestHeader, ctx: &Context) -> Result<(), Answer> {
+    if ctx.client.midgress {
+        // the edge asked before it asked this tier
+        return Ok(());
+    }
+    let Some(route) = &ctx.route else { return Ok(()) };
+    lists::check(request, route, ctx)
+}
