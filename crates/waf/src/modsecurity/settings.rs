@@ -1,0 +1,122 @@
+//! What is applied around the operator's rule files: engine settings, body processors, paranoia level and threshold, exclusions.
+//!
+//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,cut,x3,` is level 0, a body that was cut off, exclusion 3.
+
+use std::fmt::Write;
+
+use crate::{Exclusion, Level, Plan};
+
+/// Whether an id is one of this file's, which files of the operator's must not use: those of the library's recommended
+/// configuration, whose rules are here too, and some of our own.
+pub(super) const fn is_own(id: u32) -> Option<&'static str> {
+    match id {
+        200_000..=200_007 => Some("200000 to 200007"),
+        7_700_000..=7_799_999 => Some("7700000 to 7799999"),
+        _ => None,
+    }
+}
+/// Those of them that can match and say so.
+pub(super) const KNOWN: [u32; 5] = [200_002, 200_003, 200_004, 200_005, 200_007];
+/// Says the score of a request that stayed below the threshold.
+pub(super) const SCORE: u32 = 7_700_002;
+const LEVELS: u32 = 7_701_000;
+const EXCLUSIONS: u32 = 7_710_000;
+/// Exclusions of all sites together.
+pub const MAX_EXCLUSIONS: usize = 10_000;
+/// Different pairs of paranoia level and threshold.
+pub const MAX_LEVELS: usize = 64;
+
+/// Rules whose patterns take backtracking time: with them a kilobyte can cost seconds, and no limit of the library's bounds it.
+/// Found by `every_printable_byte_and_pair_repeated_stays_cheap` (tests/hostile.rs), which says what each costs.
+pub const EXPENSIVE: &[u32] = &[932_230, 932_235, 932_250, 932_260, 932_340, 941_160];
+
+/// More arguments than these are an attack on what parses them.
+const MAX_ARGUMENTS: usize = 255;
+
+/// Read before the operator's files. What they set for themselves wins over `tx` variables of this part.
+pub(super) fn before() -> String {
+    format!(
+        r#"SecRuleEngine On
+SecRequestBodyAccess On
+SecRequestBodyLimit 1048576
+SecRequestBodyNoFilesLimit 1048576
+SecRequestBodyLimitAction ProcessPartial
+SecRequestBodyJsonDepthLimit 32
+SecResponseBodyAccess Off
+SecAuditEngine Off
+SecArgumentSeparator &
+SecCookieFormat 0
+SecUploadKeepFiles Off
+SecPcreMatchLimit 100000
+SecRule REQUEST_HEADERS:Content-Type "^(?:application/(?:[a-z0-9.-]+[+])?|text/)xml" "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+[+])?json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule UNIQUE_ID "!@contains ,cut," "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be parsed',severity:2,chain"
+SecRule REQBODY_ERROR "!@eq 0" "t:none"
+SecRule UNIQUE_ID "!@contains ,cut," "id:200003,phase:2,t:none,log,deny,status:400,msg:'The multipart body is not strict',severity:2,chain"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "t:none"
+SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:200004,phase:2,t:none,log,deny,status:400,msg:'The multipart body has an unmatched boundary',severity:2"
+SecRule TX:/^MSC_/ "!@streq 0" "id:200005,phase:2,t:none,log,deny,status:400,msg:'A limit of the engine was met',severity:2"
+SecRule &ARGS "@gt {MAX_ARGUMENTS}" "id:200007,phase:2,t:none,log,deny,status:400,msg:'Too many arguments',severity:2"
+SecAction "id:7700000,phase:1,t:none,pass,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
+"#
+    )
+}
+
+/// Read before the rules that give defaults to what nobody set: this wins over the operator's files.
+pub(super) fn levels(levels: &[Level]) -> String {
+    let mut text = String::new();
+    for (number, Level { paranoia, threshold }) in levels.iter().enumerate() {
+        let id = LEVELS.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
+        // CRS 3 and 4 name them differently
+        let _ = writeln!(
+            text,
+            "SecRule UNIQUE_ID \"@contains ,l{number},\" \"id:{id},phase:1,t:none,pass,nolog,\
+             setvar:tx.paranoia_level={paranoia},setvar:tx.executing_paranoia_level={paranoia},\
+             setvar:tx.blocking_paranoia_level={paranoia},setvar:tx.detection_paranoia_level={paranoia},\
+             setvar:tx.inbound_anomaly_score_threshold={threshold}\"",
+        );
+    }
+    text
+}
+
+/// Exclusions, for the requests that name them. Read before the operator's rules.
+pub(super) fn exclusions(exclusions: &[Exclusion]) -> String {
+    let mut text = String::new();
+    for (number, Exclusion { rule, target }) in exclusions.iter().enumerate() {
+        let id = EXCLUSIONS.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
+        let what = match target {
+            Some(target) => format!("ctl:ruleRemoveTargetById={rule};{target}"),
+            None => format!("ctl:ruleRemoveById={rule}"),
+        };
+        let _ =
+            writeln!(text, "SecRule UNIQUE_ID \"@contains ,x{number},\" \"id:{id},phase:1,t:none,pass,nolog,{what}\"",);
+    }
+    text
+}
+
+/// Read behind the operator's files.
+pub(super) fn after(plan: &Plan) -> String {
+    let mut text = String::new();
+    if plan.redos_guard {
+        let ids: Vec<String> = EXPENSIVE.iter().map(u32::to_string).collect();
+        let _ = writeln!(text, "SecRuleRemoveById {}", ids.join(" "));
+    }
+    let _ = writeln!(
+        text,
+        "SecRule TX:ANOMALY_SCORE|TX:BLOCKING_INBOUND_ANOMALY_SCORE \"@gt 0\" \
+         \"id:{SCORE},phase:2,t:none,pass,log,msg:'Total Score: %{{MATCHED_VAR}}'\"",
+    );
+    text
+}
+
+/// What a request tells the rules about itself.
+pub(super) fn unique_id(level: usize, exclusions: &[usize], cut: bool) -> String {
+    let mut id = format!(",l{level},");
+    if cut {
+        id.push_str("cut,");
+    }
+    for exclusion in exclusions {
+        let _ = write!(id, "x{exclusion},");
+    }
+    id
+}

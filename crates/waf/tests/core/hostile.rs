@@ -1,0 +1,69 @@
+//! What costs the engine more than it should.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+
+/// CPU time of this thread: what other processes do does not count.
+fn cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
+}
+
+fn cost(unit: &str, bytes: usize) -> (Duration, Verdict) {
+    let body = ["a=", &unit.repeat(bytes / unit.len())].concat();
+    let began = cpu();
+    let verdict = judge(&post(FORM, body.as_bytes()));
+    (cpu() - began, verdict)
+}
+
+/// Patterns that cost seconds for a kilobyte without the guard, and what quadratic patterns show first.
+#[test]
+fn known_hostile_bodies_stay_cheap() {
+    for unit in [
+        "${", "<", "'", "a;", "+", "/*", "\"", "(", "$", "<a ", "`", "=", "union ", "0x", "..", "../", "%", "&a=", "{",
+        "[", "\\",
+    ] {
+        for (bytes, limit) in [(1024, 100), (4 * 1024, 250), (16 * 1024, 1500)] {
+            let (took, _) = cost(unit, bytes);
+            assert!(took < Duration::from_millis(limit), "{bytes} bytes of {unit:?} took {took:?}");
+        }
+    }
+}
+
+/// Each printable byte and each pair of two, repeated to 4 KB. Two minutes: with `LEEWARD_TEST_FULL=1`, else a part of it.
+#[test]
+fn every_printable_byte_and_pair_repeated_stays_cheap() {
+    const LIMIT: Duration = Duration::from_millis(200);
+    let printable = || (b' '..=b'~').map(char::from);
+    let encode = |unit: &str| unit.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let mut units: Vec<String> = printable().map(String::from).collect();
+    units.extend(printable().flat_map(|one| printable().map(move |other| format!("{one}{other}"))));
+    if std::env::var_os("LEEWARD_TEST_FULL").is_none() {
+        units = units.into_iter().step_by(37).collect();
+    }
+    rules();
+    let next = AtomicUsize::new(0);
+    let mut found: Vec<(Duration, String)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut found = Vec::new();
+            while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let body = ["a=", &encode(unit).repeat(4096 / unit.len())].concat();
+                let request = post(FORM, body.as_bytes());
+                let began = cpu();
+                judge(&request);
+                found.push((cpu() - began, unit.clone()));
+            }
+            found
+        };
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    found.sort();
+    found.reverse();
+    let (median, all) = (found[found.len() / 2].0, found.len());
+    println!("{all} patterns of 4 KB: median {median:?}, dearest {:?}", &found[..20.min(all)]);
+    let over: Vec<_> = found.iter().filter(|(took, _)| *took > LIMIT).collect();
+    assert!(over.is_empty(), "{} of {all} over {LIMIT:?}: {over:?}", over.len());
+}
