@@ -53,6 +53,10 @@ pub struct Context {
     pub(crate) error: Option<String>,
     /// Request body bytes seen in this attempt.
     pub(crate) body_seen: u64,
+    /// When the first of them came.
+    pub(crate) body_began: Instant,
+    /// The request body has ended; it need not have begun.
+    pub(crate) body_ended: bool,
     /// The client asks for a WebSocket, and may have one. Written by phase/request.
     pub(crate) websocket: bool,
 }
@@ -233,9 +237,10 @@ pub(crate) struct AlternateSeen {
 impl Context {
     /// The state of a request whose head was just read.
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        let started = Instant::now();
         Self {
             snapshot,
-            started: Instant::now(),
+            started,
             started_at: SystemTime::now(),
             client: Client {
                 address: Ipv4Addr::UNSPECIFIED.into(),
@@ -255,6 +260,8 @@ impl Context {
             reason: None,
             error: None,
             body_seen: 0,
+            body_began: started,
+            body_ended: false,
             websocket: false,
         }
     }

@@ -109,7 +109,7 @@ impl ProxyHttp for Leeward {
         if end {
             watch::request_sent(body, ctx);
         }
-        websocket::measure(session, body.as_ref(), ctx)
+        websocket::measure(session, body.as_ref(), end, ctx)
     }
 
     // ---- lookup
@@ -246,6 +246,7 @@ impl ProxyHttp for Leeward {
         if session.was_upgraded() {
             return websocket::broke_off(error, ctx);
         }
+        let error = request::stalled(session, error, ctx);
         fetch::broke_off(self, session, ctx, error, reused)
     }
 

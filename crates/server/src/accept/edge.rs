@@ -315,6 +315,8 @@ fn server_options() -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     // h2c stays off: the framework waits for 24 bytes before it decides, and `GET / HTTP/1.0` has 18.
     options.h2_idle_timeout = Some(H2_IDLE);
+    // not for tunnels: refused by the framework itself, a CONNECT would leave no line in the log
+    options.allow_connect_method_proxying = true;
     options
 }
 

@@ -68,9 +68,9 @@ pub(crate) fn switch(session: &mut Session, response: &ResponseHeader, ctx: &mut
 /// Counts the request body, which a WebSocket does not have.
 ///
 /// # Errors
-/// 413 beyond the limit.
-pub(crate) fn measure(session: &Session, chunk: Option<&Bytes>, ctx: &mut Context) -> pingora::Result<()> {
-    if session.was_upgraded() { Ok(()) } else { request::measure(chunk, ctx) }
+/// 413 beyond the limit, 408 for a body that trickles.
+pub(crate) fn measure(session: &Session, chunk: Option<&Bytes>, end: bool, ctx: &mut Context) -> pingora::Result<()> {
+    if session.was_upgraded() { Ok(()) } else { request::measure(chunk, end, ctx) }
 }
 
 /// A WebSocket that did not end in order. Nothing is left to try.

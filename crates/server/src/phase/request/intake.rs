@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Version;
@@ -9,6 +10,7 @@ use http::header::{COOKIE, HOST};
 use leeward_rules::Scheme;
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
+use pingora::{ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
 use super::{client, midgress, strict};
@@ -17,6 +19,8 @@ use crate::context::{AlternateRequest, Context};
 use crate::phase::{debug, slices};
 use crate::{accept, node};
 
+/// Slower uploads than this, in bytes a second over the whole body, are cut off: they would hold two connections.
+const MIN_UPLOAD_RATE: u64 = 500;
 /// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
 const MIN_SEND_RATE: usize = 500;
 
@@ -112,7 +116,7 @@ fn adopt(session: &mut Session, ctx: &mut Context, request: &AlternateRequest) -
     let uri = request
         .path_and_query
         .parse()
-        .map_err(|_| pingora::Error::explain(pingora::ErrorType::InternalError, "the alternate URL is no URI"))?;
+        .map_err(|_| pingora::Error::explain(ErrorType::InternalError, "the alternate URL is no URI"))?;
     header.set_uri(uri);
     ctx.snapshot = Arc::clone(&request.snapshot);
     ctx.client = request.client.clone();
@@ -183,15 +187,39 @@ fn peer(session: &Session) -> IpAddr {
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// Counts the request body; a chunked one shows its size only on the way.
+/// Counts the request body; a chunked one shows its size only on the way. A body may pause for `limits.body_timeout`, and
+/// beyond that must come at the least rate: else a byte now and then would keep it going for ever.
 ///
 /// # Errors
-/// 413 beyond the limit.
-pub(crate) fn measure(chunk: Option<&Bytes>, ctx: &mut Context) -> pingora::Result<()> {
-    ctx.body_seen += chunk.map_or(0, |chunk| chunk.len() as u64);
-    if ctx.body_seen <= ctx.snapshot.server.limits.body {
-        return Ok(());
+/// 413 beyond the limit, 408 for a body that trickles.
+pub(crate) fn measure(chunk: Option<&Bytes>, end: bool, ctx: &mut Context) -> pingora::Result<()> {
+    ctx.body_ended |= end;
+    let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) else { return Ok(()) };
+    let now = Instant::now();
+    if ctx.body_seen == 0 {
+        ctx.body_began = now;
     }
-    let status = pingora::ErrorType::HTTPStatus(413);
-    Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down())
+    ctx.body_seen += chunk.len() as u64;
+    let limits = &ctx.snapshot.server.limits;
+    if ctx.body_seen > limits.body {
+        let status = ErrorType::HTTPStatus(413);
+        return Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down());
+    }
+    let due = limits.body_timeout + Duration::from_secs(ctx.body_seen / MIN_UPLOAD_RATE);
+    if !end && now.duration_since(ctx.body_began) > due {
+        return Err(too_slow("the request body trickles"));
+    }
+    Ok(())
+}
+
+/// Whose fault it is that an origin sent nothing: it cannot answer a request whose body the client does not send. The
+/// framework knows no read timeout for a body over HTTP/2, so that its wait for the answer ends first.
+pub(crate) fn stalled(session: &Session, error: Box<pingora::Error>, ctx: &Context) -> Box<pingora::Error> {
+    let waited = *error.esource() == ErrorSource::Upstream && *error.etype() == ErrorType::ReadTimedout;
+    let client = waited && !ctx.body_ended && session.response_written().is_none();
+    if client { too_slow("the request body stopped coming") } else { error }
+}
+
+fn too_slow(what: &'static str) -> Box<pingora::Error> {
+    pingora::Error::explain(ErrorType::ReadTimedout, what).into_down()
 }

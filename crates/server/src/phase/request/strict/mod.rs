@@ -10,6 +10,8 @@ use leeward_telemetry::Reason;
 const MAX_CONTENT_LENGTH: u64 = 1 << 53;
 /// RFC 1035 2.3.4 allows 253 bytes of name; a port and brackets fit besides.
 const MAX_HOST: usize = 262;
+/// Longer than any registered method (RFC 9110 16.1) by far; it counts for nothing else in the limits, and is logged.
+const MAX_METHOD: usize = 32;
 
 /// The parts of a request head that are checked.
 #[derive(Debug)]
@@ -46,8 +48,14 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     target(head)?;
     host(head)?;
     framing(head, limits)?;
-    if head.headers.values().any(|value| has_control(value.as_bytes())) {
-        return Err(malformed("control byte in a field value"));
+    for (name, value) in head.headers {
+        if has_control(value.as_bytes()) {
+            return Err(malformed("control byte in a field value"));
+        }
+        // servers that hand fields on as variables read `_` as `-`: to them this is framing
+        if matches!(name.as_str(), "content_length" | "transfer_encoding") {
+            return Err(malformed("framing with an underscore"));
+        }
     }
     Ok(())
 }
@@ -58,9 +66,9 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
 /// # Errors
 /// The first rule broken.
 pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
+    let head = head.strip_suffix(b"\r\n\r\n").ok_or(malformed("head does not end in an empty line"))?;
     let mut lines = lines(head);
-    let first = lines.next().unwrap_or_default();
-    let first = first.strip_suffix(b"\r").ok_or(malformed("line without a carriage return"))?;
+    let first = lines.next().unwrap_or(Ok(b""))?;
     if first.iter().filter(|&&byte| byte == b' ').count() != 2 || has_control(first) {
         return Err(malformed("request line is not three words"));
     }
@@ -68,8 +76,8 @@ pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
         return Err(malformed("fragment in the target"));
     }
     let (mut length, mut coding) = (false, false);
-    for line in lines.filter(|line| !line.is_empty()) {
-        let line = line.strip_suffix(b"\r").ok_or(malformed("line without a carriage return"))?;
+    for line in lines {
+        let line = line?;
         if line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t') {
             return Err(malformed("folded line"));
         }
@@ -83,16 +91,16 @@ pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What stands between line feeds. Every byte of every request passes here.
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// What stands between line ends, each of which must be CR LF. Every byte of every request passes here.
+fn lines(head: &[u8]) -> impl Iterator<Item = Result<&[u8], Refusal>> {
     let mut rest = Some(head);
     std::iter::from_fn(move || {
         let text = rest?;
         let Some((line, behind)) = memchr::memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) else {
-            return rest.take();
+            return rest.take().map(Ok);
         };
         rest = behind.get(1..);
-        Some(line)
+        Some(line.strip_suffix(b"\r").ok_or(malformed("line without a carriage return")))
     })
 }
 
@@ -116,6 +124,10 @@ fn method(method: &Method) -> Result<(), Refusal> {
     // TRACE echoes what the edge added; CONNECT is a tunnel
     if *method == Method::TRACE || *method == Method::CONNECT {
         return Err(Refusal { status: 405, reason: Reason::Method, detail: "method not served" });
+    }
+    if method.as_str().len() > MAX_METHOD {
+        // RFC 9112 3
+        return Err(Refusal { status: 501, reason: Reason::Method, detail: "method too long" });
     }
     Ok(())
 }

@@ -102,6 +102,12 @@ fn what_two_parsers_could_read_differently_is_refused() {
         ("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Transfer-Encoding: chunked", 400),
         ("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Content-Length: 5", 400),
         ("POST / HTTP/1.0|Transfer-Encoding: chunked", 400),
+        ("POST / HTTP/1.1|Host: a|Content_Length: 5", 400),
+        ("POST / HTTP/1.1|Host: a|Transfer_Encoding: chunked", 400),
+        ("GET / HTTP/1.1|Host: a|X_Anything: b", 200),
+        ("ABCDEFGHABCDEFGHABCDEFGHABCDEFGH / HTTP/1.1|Host: a", 200),
+        ("ABCDEFGHABCDEFGHABCDEFGHABCDEFGHA / HTTP/1.1|Host: a", 501),
+        ("CONNECT a:443 HTTP/1.1|Host: a:443", 405),
         ("GET / HTTP/1.1|Host: a|X: a\\tb", 200),
     ];
     for (head, want) in cases {
@@ -131,4 +137,27 @@ fn a_control_byte_in_a_value_is_refused() {
         assert!(is_control(byte), "{byte}");
     }
     assert!(!is_control(b'\t') && !is_control(b' ') && !is_control(0x80));
+}
+
+#[test]
+fn what_the_parser_would_repair_is_seen_in_the_bytes() {
+    let cases = [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
+        ("GET / HTTP/1.1\r\n\r\n", true),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\n", false),
+        ("GET / HTTP/1.1\r\nHost: a\n\r\n", false),
+        ("GET / HTTP/1.1\nHost: a\r\n\r\n", false),
+        ("GET / HTTP/1.1\nHost: a\n\n", false),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", false),
+        ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+        ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\tb\r\n\r\n", false),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\ntransfer-encoding: chunked\r\n\r\n", false),
+        ("\r\nGET / HTTP/1.1\r\n\r\n", false),
+        ("", false),
+    ];
+    for (head, want) in cases {
+        assert_eq!(check_raw(head.as_bytes()).is_ok(), want, "{head:?}");
+    }
 }
