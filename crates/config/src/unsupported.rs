@@ -34,7 +34,7 @@ const KEYS: &[(&str, When)] = &[
 const MATCHES: &[&str] = &["geography"];
 
 /// Behaviours of the policy language.
-const BEHAVIORS: &[&str] = &["token-auth", "geo-blacklist", "geo-whitelist", "content-compression"];
+const BEHAVIORS: &[&str] = &["token-auth", "ectoken", "geo-blacklist", "geo-whitelist", "content-compression"];
 
 impl When {
     fn holds(&self, value: &Value) -> bool {

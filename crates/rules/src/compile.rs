@@ -196,6 +196,12 @@ impl Policy {
         })
     }
 
+    /// The place of every rule that asks for an ectoken.
+    pub fn ectokens(&self) -> impl Iterator<Item = Vec<Step>> {
+        let asks = |placed: &&Placed| placed.slot == Slot::Ectoken && matches!(placed.setting, Setting::Switch(true));
+        self.settings.iter().filter(asks).map(Placed::place)
+    }
+
     /// Whether a rule has a `site-failover`.
     #[must_use]
     pub fn has_site_failover(&self) -> bool {

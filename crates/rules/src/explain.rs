@@ -85,6 +85,13 @@ impl Recorder for Tried {
 /// Explains what a policy decides about a request.
 #[must_use]
 pub fn explain(policy: &Policy, facts: &Facts<'_>, mode: AccessMode) -> Explanation {
+    explain_without_token(policy, facts, facts, mode)
+}
+
+/// The same for a request whose token must not be shown: rules match on the request as it came (`facts`), decisions are about what
+/// goes on (`rest`).
+#[must_use]
+pub fn explain_without_token(policy: &Policy, facts: &Facts<'_>, rest: &Facts<'_>, mode: AccessMode) -> Explanation {
     let mut tried = Tried(vec![None; policy.len()]);
     let effective = policy.evaluate_with(facts, &mut tried);
     let rules = policy.rules.iter().zip(tried.0).enumerate().map(|(number, (rule, tried))| RuleResult {
@@ -114,7 +121,7 @@ pub fn explain(policy: &Policy, facts: &Facts<'_>, mode: AccessMode) -> Explanat
     Explanation {
         rules: rules.collect(),
         winners: winners.collect(),
-        decisions: decisions(policy, &effective, facts, mode),
+        decisions: decisions(policy, &effective, rest, mode),
         effective,
     }
 }
@@ -131,12 +138,25 @@ fn decisions(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: Ac
             Verdict::Allow => json!("allow"),
             Verdict::Deny { reason } => json!({ "deny": reason }),
         },
+        "tokens": tokens(policy, effective),
         "lookup": lookup(policy, effective, facts),
         "fetch": fetch(policy, effective, facts, path.as_str()),
         "failover": failover(policy, effective, facts),
         "store": decide::store(policy, effective).map(caching),
         "store_on_hit": decide::store_on_hit(policy, effective),
         "deliver": deliver(policy, effective),
+    })
+}
+
+/// Names and statuses; never a key.
+fn tokens(policy: &Policy, effective: &Effective) -> Value {
+    let found = decide::tokens(policy, effective);
+    json!({
+        "ectoken": found.ectoken,
+        "denial": found.denial.map(|denial| json!({ "status": denial.status(), "location": denial.location(), "authenticate": denial.authenticate() })),
+        "parameter": found.parameter.map(|name| name.unwrap_or("-")),
+        "ignore_case": found.ignore_case,
+        "token_auth": found.token_auth.map(|settings| json!({ "name": settings.name(), "algorithm": settings.algorithm.word() })),
     })
 }
 

@@ -14,6 +14,7 @@ pub mod check;
 pub mod decide;
 pub mod explain;
 pub mod grammar;
+pub mod token;
 pub mod written;
 
 mod behaviors;

@@ -86,7 +86,11 @@ pub struct Match {
 /// | `site-failover` | `serve-301` `serve-302` `serve-alternate` | | `httpResponseStatus`, `alternateHostname`, `alternatePath`, `preserveQueryString` |
 /// | `downstream-caching` | | `no-store` or `no-cache` | |
 /// | `origin-failover` | | | `backupDomain`, `excludeStatus`, `connectTimeout`, `firstByteTimeout`, `maxRetries` |
-/// | `token-auth` | | | `tokenName`, `hmacAlgorithm`, `escapeTokenInputs`, `ignoreQueryString`, `key`, `transitionKey`, `tokenDelimiter`, `aclDelimiter` |
+/// | `token-auth` | | | `tokenName`, `hmacAlgorithm`, `escapeTokenInputs`, `ignoreQueryString`, `key`, `transitionKey`, `tokenDelimiter`, `aclDelimiter`, `salt` |
+/// | `ectoken` | | `yes` (default) or `no` | |
+/// | `ectoken-denial` | `301` `302` `307` `401` `403` `404` `410` | | `location`, `authenticate` |
+/// | `ectoken-parameter` | | the parameter that holds the token; `-`: the start of the query | |
+/// | `ectoken-ignore-case` | | `yes` (default) or `no` | |
 /// | `content-compression` | | `on` or `off` | |
 /// | `origin-characteristics` `content-characteristics-*` | any | any | any; no effect |
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -22,6 +22,7 @@ use crate::check::nearest;
 use crate::check::report::Report;
 use crate::check::{Context, Form};
 use crate::grammar::IpSet;
+use crate::token::{Denial, TokenAuth};
 use crate::written;
 
 /// Every behaviour that can be written once per request. The order is that of [`NAMES`].
@@ -40,6 +41,10 @@ pub(crate) enum Slot {
     RefererWhitelist,
     PathEdit,
     TokenAuth,
+    Ectoken,
+    EctokenDenial,
+    EctokenParameter,
+    EctokenIgnoreCase,
     Failover,
     Downstream,
     AccessControl,
@@ -77,6 +82,10 @@ pub(crate) const NAMES: &[(&str, Slot)] = &[
     ("referer-whitelist", Slot::RefererWhitelist),
     ("modify-outgoing-request-path", Slot::PathEdit),
     ("token-auth", Slot::TokenAuth),
+    ("ectoken", Slot::Ectoken),
+    ("ectoken-denial", Slot::EctokenDenial),
+    ("ectoken-parameter", Slot::EctokenParameter),
+    ("ectoken-ignore-case", Slot::EctokenIgnoreCase),
     ("site-failover", Slot::Failover),
     ("downstream-caching", Slot::Downstream),
     ("access-control", Slot::AccessControl),
@@ -120,7 +129,11 @@ pub(crate) enum Setting {
     PathEdit(path_edit::PathEdit),
     Failover(Box<failover::Plan>),
     Downstream(switches::Downstream),
-    /// `deny-access`, `access-control`, `content-compression`, `bypass-cache`: in force or lifted.
+    TokenAuth(Box<TokenAuth>),
+    Denial(Box<Denial>),
+    /// The parameter that holds an ectoken; nothing: it stands at the start of the query.
+    TokenParameter(Option<Box<str>>),
+    /// `deny-access`, `access-control`, `content-compression`, `bypass-cache`, `ectoken`, `ectoken-ignore-case`: in force or lifted.
     Switch(bool),
     /// `store-on-hit`: from which request on an object is stored.
     StoreOnHit(u8),
@@ -161,11 +174,15 @@ pub(crate) fn parse(
         Slot::GeoBlacklist | Slot::GeoWhitelist => access::geo(&mut fields).map(Setting::Geo),
         Slot::RefererBlacklist | Slot::RefererWhitelist => access::referers(&mut fields).map(Setting::Referers),
         Slot::PathEdit => path_edit::parse(&mut fields).map(Setting::PathEdit),
-        Slot::TokenAuth => token_auth::parse(&mut fields).map(|()| Setting::Inert),
+        Slot::TokenAuth => token_auth::parse(&mut fields).map(|settings| Setting::TokenAuth(Box::new(settings))),
+        Slot::EctokenDenial => token_auth::denial(&mut fields).map(|denial| Setting::Denial(Box::new(denial))),
+        Slot::EctokenParameter => token_auth::parameter(&mut fields).map(Setting::TokenParameter),
         Slot::Failover => failover::parse(&mut fields, context).map(|plan| Setting::Failover(Box::new(plan))),
         Slot::Downstream => switches::downstream(&mut fields).map(Setting::Downstream),
         Slot::AccessControl => switches::access_control(&mut fields).map(|()| Setting::Switch(true)),
-        Slot::DenyAccess | Slot::BypassCache => switches::yes_or_no(&mut fields).map(Setting::Switch),
+        Slot::DenyAccess | Slot::BypassCache | Slot::Ectoken | Slot::EctokenIgnoreCase => {
+            switches::yes_or_no(&mut fields).map(Setting::Switch)
+        }
         Slot::StoreOnHit => switches::store_on_hit(&mut fields).map(Setting::StoreOnHit),
         Slot::Compression => switches::compression(&mut fields).map(Setting::Switch),
         Slot::Redirect => redirect::parse(&mut fields).map(|plan| Setting::Redirect(Box::new(plan))),

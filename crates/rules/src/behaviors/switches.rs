@@ -1,5 +1,5 @@
 //! Behaviours with one plain value: `downstream-caching`, `deny-access`, `access-control`, `content-compression`,
-//! `bypass-cache`, `store-on-hit`, and those without effect. Sources: policy-language 4.9 and 6, delivery spec 2.4 and 5.4.
+//! `bypass-cache`, `store-on-hit`, `ectoken`, `ectoken-ignore-case`, and those without effect. Sources: policy-language 4.9 and 6, delivery spec 2.4 and 5.4.
 
 use super::fields::Fields;
 use crate::grammar::Invalid;
@@ -26,7 +26,7 @@ pub(super) fn downstream(fields: &mut Fields<'_, '_>) -> Option<Downstream> {
         .read_value(value, |text| one_of(&[("no-store", Downstream::NoStore), ("no-cache", Downstream::NoCache)], text))
 }
 
-/// `deny-access` and `bypass-cache`: in force unless the value is `no`.
+/// `deny-access`, `bypass-cache`, `ectoken`, `ectoken-ignore-case`: in force unless the value is `no`.
 pub(super) fn yes_or_no(fields: &mut Fields<'_, '_>) -> Option<bool> {
     match fields.value() {
         None => Some(true),

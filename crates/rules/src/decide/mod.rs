@@ -9,6 +9,7 @@ pub mod plan;
 mod request;
 mod security;
 mod store;
+mod tokens;
 mod way;
 
 pub use crate::behaviors::failover::FailoverKind;
@@ -24,6 +25,7 @@ pub use lookup::{KeyHost, Lookup, lookup};
 pub use request::{Redirect, Request, request};
 pub use security::{AccessMode, DenyReason, Verdict, security};
 pub use store::{store, store_on_hit};
+pub use tokens::{Tokens, tokens};
 pub use way::Way;
 
 use http::{HeaderName, HeaderValue};

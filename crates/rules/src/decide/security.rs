@@ -45,23 +45,17 @@ pub enum DenyReason {
     RefererBlacklist,
     /// Its Referer is not listed, or missing.
     RefererWhitelist,
-    /// `deny-access` or `access-control`; also `token-auth`, as long as tokens cannot be verified.
+    /// `deny-access` or `access-control`.
     DenyAccess,
 }
 
 /// Decides whether the client gets an answer.
 #[must_use]
 pub fn security(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: AccessMode) -> Verdict {
-    let reason = token(policy, effective)
-        .or_else(|| address(policy, effective, facts, mode))
+    let reason = address(policy, effective, facts, mode)
         .or_else(|| referer(policy, effective, facts))
         .or_else(|| denied(policy, effective));
     reason.map_or(Verdict::Allow, |reason| Verdict::Deny { reason })
-}
-
-/// Tokens are checked when a policy is read but not verified yet. What is meant to be closed stays closed.
-fn token(policy: &Policy, effective: &Effective) -> Option<DenyReason> {
-    effective.setting(policy, Slot::TokenAuth).map(|_| DenyReason::DenyAccess)
 }
 
 fn address(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: AccessMode) -> Option<DenyReason> {

@@ -6,6 +6,7 @@ use crate::fixture::{PUBLISHED_AT, Request as Client, policy, policy_of, with_be
 use crate::{Caching, NameKind, Scheme};
 
 mod access;
+mod tokens;
 
 fn winner(policy: &Policy, client: &Client) -> Effective {
     policy.evaluate(&client.facts())
