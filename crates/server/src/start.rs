@@ -68,9 +68,11 @@ pub fn run(
     ready: impl FnOnce(&Running),
     ended: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
-    if let Err(error) = life::raise_open_files(snapshot.server.limits.connections) {
+    let files = life::raise_open_files(snapshot.server.limits.connections);
+    if let Err(error) = &files {
         log::warn!("the limit of open files stays as it is: {error}");
     }
+    let room = files.map_or(usize::MAX, life::room);
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
     let cache = CacheParts::open(&snapshot.cache)?;
@@ -120,7 +122,10 @@ pub fn run(
         access_log: Arc::clone(&access_log),
     };
     let limited = Arc::clone(&current);
-    let limits = move || Limits::from(&limited.load().server.limits);
+    let limits = move || {
+        let limits = Limits::from(&limited.load().server.limits);
+        Limits { connections: limits.connections.min(room), ..limits }
+    };
     let counters = Counters::new(Arc::clone(&metrics))?;
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
     server.add_service(accept::service("edge", edge, endpoints.sockets, None));

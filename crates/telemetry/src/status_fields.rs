@@ -84,6 +84,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::HeadersTooLarge
         | Reason::BodyTooLarge
         | Reason::Method
+        | Reason::Misdirected
         | Reason::UrlRedirect
         | Reason::Validation
         | Reason::Status

@@ -76,6 +76,8 @@ words! {
         BodyTooLarge = "body_too_large",
         /// The request went through this edge before (RFC 8586).
         Loop = "loop",
+        /// The host is none of those that the connection's certificate is for (RFC 9110 7.4).
+        Misdirected = "misdirected",
         /// No site, CDN host or directory has this address.
         UnknownSite = "unknown_site",
         /// The site has no origin for this request.
@@ -146,6 +148,7 @@ impl Reason {
                 | Self::HeadersTooLarge
                 | Self::BodyTooLarge
                 | Self::Loop
+                | Self::Misdirected
                 | Self::UnknownSite
                 | Self::NoOrigin
                 | Self::Method

@@ -1,5 +1,6 @@
 //! A small HTTP client on raw sockets: it sends what it is told and reports exactly what came back.
 
+pub mod frames;
 pub mod h2;
 #[cfg(test)]
 mod tests;

@@ -130,3 +130,39 @@ fn a_request_in_the_clear_on_the_tls_port_ends_without_harm() {
     assert!(asked.as_ref().map_or(true, |response| response.status() >= 400), "{asked:?}");
     assert_eq!(edge.https("www.example.com").get("www.example.com", "/").status(), 200);
 }
+
+#[test]
+fn a_host_is_served_only_over_connections_that_its_certificate_is_for() {
+    let origin = cacheable();
+    let setup = stage::tls_setup(&origin, "");
+    let sites = "sites: [{ host: more.example.com, origin: main }, { host: \"*.wild.example.com\", origin: main }, ";
+    let setup = leeward_tests::edge::Setup { config: setup.config.replace("sites: [", sites), ..setup };
+    let setup = leeward_tests::edge::Setup {
+        config: setup.config.replace("tls/www.key }", "tls/www.key }, { chain: tls/more.pem, key: tls/more.key }"),
+        ..setup
+    }
+    .certificate("more", &["more.example.com", "*.wild.example.com"]);
+    let edge = Edge::start(&setup);
+    let cases = [
+        // server name, Host, status
+        ("www.example.com", "www.example.com", 200),
+        ("www.example.com", "WWW.Example.COM:443", 200),
+        ("www.example.com", "www.example.com.", 200),
+        ("www.example.com", "shop.example.com", 421),
+        ("shop.example.com", "www.example.com", 421),
+        ("more.example.com", "a.wild.example.com", 200),
+        ("a.wild.example.com", "b.wild.example.com", 200),
+        ("a.wild.example.com", "www.example.com", 421),
+        ("www.example.com", "127.0.0.1", 404),
+        ("shop.example.com", "nobody.example.org", 421),
+        ("www.example.com", "nobody.example.org", 404),
+    ];
+    for (server_name, host, status) in cases {
+        let answer = edge.https(server_name).ask(&Request::get(host, "/")).unwrap();
+        assert_eq!(answer.status(), status, "{host} over a connection to {server_name}");
+        let connection = h2::Connection::open(edge.https_address(), server_name);
+        let over_http2 = connection.ask(&h2::Request::get(&format!("https://{host}/"))).unwrap();
+        assert_eq!(over_http2.status, status, "{host} over an HTTP/2 connection to {server_name}");
+    }
+    assert!(origin.received().iter().all(|got| got.head.value("host").is_some_and(|host| !host.contains("nobody"))));
+}

@@ -103,7 +103,7 @@ pub struct Limits {
     pub keepalive_timeout: Span,
     /// Time between two reads of a request body.
     pub body_timeout: Span,
-    /// Time between two writes of a response.
+    /// Time that a client may take for a part of a response, of 128 KiB at most, before it is dropped.
     pub write_timeout: Span,
     /// Request target; a longer one is answered with 414.
     pub uri: Size,

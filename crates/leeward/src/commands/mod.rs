@@ -23,10 +23,9 @@ pub(crate) fn say_error(line: &impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// What is logged without `RUST_LOG`. The framework's cache warns once for every request that waited for a failing one: the
-/// access log has those. Its HTTP/1 side complains about every WebSocket that the request's end carries no bytes; what else it
-/// warns of is in the access log too.
-const LOG_FILTER: &str = "warn,leeward=info,pingora_proxy::proxy_cache=error,pingora_proxy::proxy_h1=error";
+/// What is logged without `RUST_LOG`. What the framework says about single requests and connections is left out: the access log
+/// and the metrics have it, and a client that connects and leaves could else fill the log, a line a connection.
+const LOG_FILTER: &str = "warn,leeward=info,pingora_proxy=off,pingora_core::apps=off,pingora_core::connectors=off";
 
 /// Program messages go to standard error; the access log has standard output for itself. `RUST_LOG` overrides.
 pub(crate) fn start_logging() {

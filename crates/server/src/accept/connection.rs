@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora::server::ShutdownWatch;
 
 use super::gate::{AddressPlace, Place};
+use crate::tls::Certificates;
 
 /// One client connection, shared by all its requests.
 ///
@@ -18,6 +19,8 @@ pub struct Connection {
     pub(super) listener: usize,
     pub(super) tls: bool,
     pub(super) server_name: Option<Box<str>>,
+    /// Of the listener, when the client named a server.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) keepalive: Duration,
     pub(super) requests: AtomicU64,
     pub(super) shutdown: ShutdownWatch,
@@ -42,6 +45,14 @@ impl Connection {
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    /// Whether a host, in lower case and without its port, may be asked for on this connection: the certificate that the client saw
+    /// is good for it. Else a client could reach one property under the name of another.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let (Some(name), Some(certificates)) = (&self.server_name, &self.certificates) else { return true };
+        **name == *host || certificates.share(name, host)
     }
 
     /// How many request heads were read so far, the current one included.

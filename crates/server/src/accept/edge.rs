@@ -25,6 +25,7 @@ use super::counters::{Counters, Handshake, OpenCount, Refusal};
 use super::gate::{AddressPlace, Gate};
 use super::proxy_protocol;
 use super::requests::Requests;
+use crate::tls::Certificates;
 
 /// Streams that an HTTP/2 client may have open at once.
 const H2_STREAMS: u32 = 100;
@@ -60,6 +61,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS, or plain HTTP when absent.
     pub tls: Option<Acceptor>,
+    /// What its names are: a request belongs on a connection whose server name shares a certificate with its host. Absent: it
+    /// belongs on any.
+    pub certificates: Option<Arc<Certificates>>,
     /// Networks that must send a PROXY protocol header, and that alone may connect; absent: no PROXY protocol.
     pub proxy_protocol: Option<Vec<IpNet>>,
 }
@@ -244,6 +248,7 @@ where
         let connection = Arc::new(Connection {
             listener: index,
             tls: arrival.tls,
+            certificates: endpoint.listener.certificates.clone().filter(|_| arrival.server_name.is_some()),
             server_name: arrival.server_name,
             keepalive: limits.keepalive,
             requests: AtomicU64::new(0),

@@ -80,15 +80,19 @@ pub fn endpoints(server: &ready::Server, taken_over: bool) -> Result<Endpoints, 
     let mut certificates = Vec::new();
     let mut listeners = Vec::with_capacity(sockets.len());
     for (listener, socket) in server.listen.iter().zip(&sockets) {
-        let tls = match &listener.tls {
-            Some(tls) => {
-                let served = Certificates::new(names(tls)?);
-                certificates.push((listener.address, Arc::clone(&served)));
-                Some(tls::acceptor(served, tls.http2)?)
-            }
-            None => None,
-        };
-        listeners.push(Listener { address: socket.address(), tls, proxy_protocol: listener.proxy_protocol.clone() });
+        let (mut acceptor, mut served) = (None, None);
+        if let Some(tls) = &listener.tls {
+            let certified = Certificates::new(names(tls)?);
+            certificates.push((listener.address, Arc::clone(&certified)));
+            acceptor = Some(tls::acceptor(Arc::clone(&certified), tls.http2)?);
+            served = Some(certified);
+        }
+        listeners.push(Listener {
+            address: socket.address(),
+            tls: acceptor,
+            certificates: served,
+            proxy_protocol: listener.proxy_protocol.clone(),
+        });
     }
     Ok(Endpoints { sockets, listeners, certificates: Replaceable(certificates) })
 }

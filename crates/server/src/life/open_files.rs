@@ -25,6 +25,13 @@ pub fn raise_open_files(connections: usize) -> io::Result<u64> {
     Ok(limit)
 }
 
+/// Connections of clients that fit under a limit of open files. Some files stay for everything else, the admin listener and
+/// origins first: with none left nobody could be accepted, and nobody told.
+#[must_use]
+pub fn room(limit: u64) -> usize {
+    usize::try_from(limit - RESERVE.min(limit / 3)).unwrap_or(usize::MAX)
+}
+
 fn wanted(connections: usize) -> rlim_t {
     u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(RESERVE)
 }
@@ -49,6 +56,9 @@ mod tests {
         ];
         for (soft, hard, connections, limit) in cases {
             assert_eq!(raised(soft, hard, wanted(connections)), limit, "{soft} {hard} {connections}");
+        }
+        for (limit, connections) in [(256, 171), (1024, 683), (20_000, 18_976), (0, 0)] {
+            assert_eq!(room(limit), connections, "{limit}");
         }
         let (before, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert!(raise_open_files(1).unwrap() >= before);

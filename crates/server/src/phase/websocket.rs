@@ -58,9 +58,8 @@ pub(crate) fn switch(session: &mut Session, response: &ResponseHeader, ctx: &mut
         let what = "the origin switches to a protocol that was not asked for";
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
     }
-    // silence is the origin connection's to bound, for both ends; a small message needs no rate
+    // silence is the origin connection's to bound, for both ends
     session.set_read_timeout(None);
-    session.set_min_send_rate(None);
     ctx.lookup.state = Some(CacheState::Bypass);
     Ok(())
 }

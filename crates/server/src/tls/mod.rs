@@ -85,12 +85,7 @@ impl Names {
     /// The certificate for a server name: exact, then a wildcard of one label (RFC 6125 6.4.3), then the default, which
     /// also serves clients that send no name. `schemes` are the signatures that the client understands.
     fn choose(&self, server_name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
-        let found = server_name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            let parent = name.split_once('.').map(|(_, parent)| parent);
-            self.exact.get(&name).or_else(|| self.wildcard.get(parent?))
-        });
-        let Some(candidates) = found else {
+        let Some(candidates) = server_name.and_then(|name| self.candidates(&name.to_ascii_lowercase())) else {
             return Arc::clone(&self.default);
         };
         let understood = |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(schemes).is_some();
@@ -101,6 +96,19 @@ impl Names {
                 Arc::clone(chosen.unwrap_or(&self.default))
             }
         }
+    }
+}
+
+impl Names {
+    fn candidates(&self, name: &str) -> Option<&Candidates> {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.exact.get(name).or_else(|| self.wildcard.get(parent?))
+    }
+
+    /// Whether both names, in lower case, have a certificate in common. Names that none is for have the default.
+    fn share(&self, one: &str, other: &str) -> bool {
+        let of = |name: &str| self.candidates(name).map_or(std::slice::from_ref(&self.default), SmallVec::as_slice);
+        of(one).iter().any(|certified| of(other).iter().any(|same| Arc::ptr_eq(certified, same)))
     }
 }
 
@@ -118,6 +126,13 @@ impl Certificates {
     /// Replaces all at once. Cannot fail: what was read is usable.
     pub fn swap(&self, names: Names) {
         self.0.store(Arc::new(names));
+    }
+
+    /// Whether a client that was shown the certificate of one name may ask for the other over the same connection (RFC 9110 7.4).
+    /// Both in lower case.
+    #[must_use]
+    pub fn share(&self, one: &str, other: &str) -> bool {
+        self.0.load().share(one, other)
     }
 }
 

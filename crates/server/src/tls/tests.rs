@@ -91,3 +91,21 @@ fn an_unusable_file_is_named() {
     }
     assert!(Names::read([]).unwrap_err().reason.contains("at least one"));
 }
+
+#[test]
+fn names_share_a_connection_where_they_share_a_certificate() {
+    let issued = [issue(&["www.one.test", "one.test"]), issue(&["*.two.test"]), issue(&["www.two.test"])];
+    let names = Names::read(issued.iter().map(pem)).unwrap();
+    for (one, other, want) in [
+        ("www.one.test", "one.test", true),
+        ("www.one.test", "www.two.test", false),
+        ("a.two.test", "b.two.test", true),
+        ("a.two.test", "www.two.test", false),
+        ("unknown.test", "www.one.test", true), // the default is shown
+        ("unknown.test", "other.test", true),
+        ("unknown.test", "a.two.test", false),
+        ("a.two.test", "unknown.test", false),
+    ] {
+        assert_eq!(names.share(one, other), want, "{one} {other}");
+    }
+}

@@ -146,8 +146,12 @@ pub fn start(grace: Duration) -> Edge {
         (Some(tls()), trusted("127.0.0.0/8")),
         (None, trusted("10.0.0.0/8")),
     ];
-    let listeners =
-        addresses.iter().zip(kinds).map(|(&address, (tls, proxy_protocol))| Listener { address, tls, proxy_protocol });
+    let listeners = addresses.iter().zip(kinds).map(|(&address, (tls, proxy_protocol))| Listener {
+        address,
+        tls,
+        certificates: None,
+        proxy_protocol,
+    });
     let (stage, gate) = (Stage::default(), Arc::new(Gate::default()));
     let metrics = Arc::new(Metrics::new().unwrap());
     let limits = Arc::new(ArcSwap::new(limits_of(100, 100)));

@@ -52,7 +52,7 @@ fn child() {
     let stage = signals.stage().clone();
     let mut server = life::server(life::server_conf(1, grace, None, None).unwrap(), None);
     let (gate, metrics) = (Arc::new(Gate::default()), Arc::new(Metrics::new().unwrap()));
-    let listener = Listener { address: edge, tls: None, proxy_protocol: None };
+    let listener = Listener { address: edge, tls: None, certificates: None, proxy_protocol: None };
     let application = accept::Edge::new(
         &server.configuration,
         Facts,

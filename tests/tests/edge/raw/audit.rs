@@ -39,7 +39,7 @@ pub(super) fn requests(case: &Case, seen: &[&Received]) -> Result<(), String> {
 }
 
 /// Whether a head has one reading: RFC 9112 without what it leaves to the recipient.
-fn unambiguous(raw: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn unambiguous(raw: &[u8]) -> Result<(), &'static str> {
     let text = raw.strip_suffix(b"\r\n\r\n").ok_or("a head without its end")?;
     let lines: Vec<&[u8]> = split(text);
     let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;

@@ -1,7 +1,7 @@
 //! Requests as bytes: what is malformed is refused and the connection closed, what is not is one request at the origin, and
 //! nothing that can be read in two ways ever gets there. `corpus/raw` has the cases, one file a class.
 
-mod audit;
+pub(crate) mod audit;
 mod case;
 
 use std::time::Duration;

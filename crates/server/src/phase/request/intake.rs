@@ -13,16 +13,15 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
+use super::address::host_of;
 use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
 use crate::phase::{debug, slices};
 use crate::{accept, node};
 
-/// Slower uploads than this, in bytes a second over the whole body, are cut off: they would hold two connections.
-const MIN_UPLOAD_RATE: u64 = 500;
-/// Slower readers than this, in bytes a second, are cut off: they would hold a connection and a copy of the answer.
-const MIN_SEND_RATE: usize = 500;
+/// Who is slower than this over a whole body, in bytes a second, is cut off: an upload holds two connections.
+pub(crate) const MIN_SEND_RATE: usize = 500;
 
 /// Brings every request into one form, before anything looks at it.
 ///
@@ -55,8 +54,8 @@ pub(crate) fn begin(session: &mut Session, ctx: &mut Context) -> pingora::Result
     session.set_read_timeout(Some(limits.body_timeout));
     // what is left of a refused request is read so long at most, however slowly it comes
     session.set_total_drain_timeout(Some(limits.body_timeout));
+    // a least rate of the framework's would replace this: no reader would be dropped before its part's whole time at that rate
     session.set_write_timeout(Some(limits.write_timeout));
-    session.set_min_send_rate(Some(MIN_SEND_RATE));
     // else a request that comes while this one's fill still runs (HEAD of a cold object) costs the connection, unannounced
     session.as_downstream_mut().set_pipelining_enabled(true);
     session.set_ignore_info_resp(true);
@@ -140,7 +139,26 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
         // Pingora repairs some heads while it parses: these must be seen as they were sent
         strict::check_raw(&connection.get_headers_raw_bytes()).map_err(|refusal| refuse(ctx, refusal))?;
     }
-    check_head(session.req_header(), ctx)
+    check_head(session.req_header(), ctx)?;
+    if ctx.client.scheme == Scheme::Https && is_misdirected(session, ctx) {
+        return Err(Answer::error(421, Reason::Misdirected));
+    }
+    Ok(())
+}
+
+/// Whether the host asked for is none of those that the connection's certificate is for. Proxies of ours, and other tiers, name
+/// hosts of their own in the handshake.
+fn is_misdirected(session: &Session, ctx: &Context) -> bool {
+    let Some(connection) = accept::connection() else { return false };
+    let (Some(name), Some(host)) = (connection.server_name(), session.req_header().headers.get(HOST)) else {
+        return false;
+    };
+    if name.as_bytes().eq_ignore_ascii_case(host.as_bytes()) || ctx.client.midgress {
+        return false;
+    }
+    let peer = peer(session).to_canonical();
+    let is_proxy = ctx.snapshot.server.trusted_proxies.iter().any(|net| net.contains(&peer));
+    !is_proxy && !connection.is_for(&host_of(host.to_str().unwrap_or_default()))
 }
 
 /// The strict check of a request head, and the loop guard.
@@ -205,7 +223,7 @@ pub(crate) fn measure(chunk: Option<&Bytes>, end: bool, ctx: &mut Context) -> pi
         let status = ErrorType::HTTPStatus(413);
         return Err(pingora::Error::explain(status, "the request body is larger than limits.body").into_down());
     }
-    let due = limits.body_timeout + Duration::from_secs(ctx.body_seen / MIN_UPLOAD_RATE);
+    let due = limits.body_timeout + Duration::from_secs(ctx.body_seen / MIN_SEND_RATE as u64);
     if !end && now.duration_since(ctx.body_began) > due {
         return Err(too_slow("the request body trickles"));
     }

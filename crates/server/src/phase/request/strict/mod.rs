@@ -136,7 +136,8 @@ fn target(head: &Head<'_>) -> Result<(), Refusal> {
     if head.target == b"*" && *head.method == Method::OPTIONS {
         return Ok(());
     }
-    let absolute = head.authority.is_some() && !head.target.starts_with(b"/");
+    // over HTTP/2 the authority is no part of the target
+    let absolute = absolute(head.target).is_some_and(|named| head.authority == Some(named));
     if !absolute && !head.target.starts_with(b"/") {
         return Err(malformed("target is no path"));
     }
