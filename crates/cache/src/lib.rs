@@ -15,4 +15,4 @@ mod store;
 pub mod vary;
 
 pub use lock::FetchLock;
-pub use store::{Options, Stats, Store, arrived, is_followed, is_passing};
+pub use store::{Named, ObjectName, Options, Stats, Store, arrived, is_followed, is_passing};

@@ -142,6 +142,13 @@ impl Policy {
         self.rules.is_empty()
     }
 
+    /// Whether the rules look at nothing of a request but its method and URL: then what they decide for one request holds for all with
+    /// the same.
+    #[must_use]
+    pub fn looks_at_url_alone(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.tests).all(Test::looks_at_url_alone)
+    }
+
     /// Every match and behavior name in use, with its place in the document.
     pub fn names_used(&self) -> impl Iterator<Item = (NameKind, &str, Vec<Step>)> {
         let place = |rule: usize, list: &str, at: usize| {

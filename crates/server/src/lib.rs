@@ -10,6 +10,7 @@ mod cache_parts;
 mod context;
 pub mod explain;
 mod header_edits;
+mod lane;
 pub mod life;
 mod node;
 mod phase;

@@ -26,6 +26,7 @@ use crate::accept;
 use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
+use crate::lane::{self, Lane};
 use crate::phase::{
     admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, slices, store, watch, websocket,
 };
@@ -46,6 +47,8 @@ pub struct Leeward {
     pub(crate) collapsed: fetch::Collapsed,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Arc<AccessLog>,
+    /// Where hits are answered that need not come here.
+    pub(crate) lane: Arc<Lane>,
 }
 
 impl Leeward {
@@ -301,6 +304,7 @@ impl ProxyHttp for Leeward {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
         log::finish(self, session, error, ctx);
+        lane::remember(self, session, error, ctx);
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Self::CTX, _error: &Error) -> bool {

@@ -19,6 +19,7 @@ use crate::accept::{self, Counters, Edge, Gate, Limits};
 use crate::admin::{self, Admin, Origins, Purges, Sources};
 use crate::cache_metrics::DiskMetrics;
 use crate::cache_parts::CacheParts;
+use crate::lane::Lane;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::node;
 use crate::proxy::Leeward;
@@ -108,6 +109,7 @@ pub fn run(
         Arc::new(Reloader::new(file, Arc::clone(&current), endpoints.certificates, Arc::clone(&metrics), hooks));
 
     let gate = Arc::new(Gate::default());
+    let lane = Arc::new(Lane::new(&current, cache.store, &metrics, &access_log));
     let leeward = Leeward {
         snapshot: Arc::clone(&current),
         cache,
@@ -120,6 +122,7 @@ pub fn run(
         collapsed: Default::default(),
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
+        lane: Arc::clone(&lane),
     };
     let limited = Arc::clone(&current);
     let limits = move || {
@@ -127,7 +130,8 @@ pub fn run(
         Limits { connections: limits.connections.min(room), ..limits }
     };
     let counters = Counters::new(Arc::clone(&metrics))?;
-    let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters);
+    let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters)
+        .with_lane(lane);
     server.add_service(accept::service("edge", edge, endpoints.sockets, None));
 
     let origins = Origins { snapshot: current, health, resolver, tiers };

@@ -49,6 +49,7 @@ pub struct Metrics {
     cache_fills: IntCounterVec,
     purges: IntCounterVec,
     purge_rules: IntGauge,
+    lane_hits: IntCounter,
 }
 
 /// The series one kind of answer of one site is counted in.
@@ -107,6 +108,8 @@ impl Metrics {
         registry.register(Box::new(generation.clone()))?;
         let purge_rules = IntGauge::new("leeward_purge_rules", "Purges that wait for the sweep.")?;
         registry.register(Box::new(purge_rules.clone()))?;
+        let lane_hits = IntCounter::new("leeward_lane_hits_total", "Hits answered by the hit lane.")?;
+        registry.register(Box::new(lane_hits.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
@@ -145,6 +148,7 @@ impl Metrics {
             cache_fills: counters("leeward_cache_fills_total", "Fills of the cache.", &["result"])?,
             purges: counters("leeward_purges_total", "What was purged, by how it was named.", &["kind"])?,
             purge_rules,
+            lane_hits,
             generation,
             registry,
         })
@@ -172,6 +176,11 @@ impl Metrics {
             seconds: self.seconds.with_label_values(&[request.site, cache]),
             bytes: self.bytes.with_label_values(&[request.site]),
         }
+    }
+
+    /// Counts a hit that the hit lane answered; it is counted as a request too.
+    pub fn lane_hit(&self) {
+        self.lane_hits.inc();
     }
 
     /// Tells the metrics of several edges in one process apart (tests).

@@ -15,6 +15,7 @@ mod demo;
 mod disk;
 mod failover_streams;
 mod frames;
+mod hit_lane;
 mod log;
 mod memory;
 mod purging;

@@ -93,16 +93,22 @@ pub(super) struct Entry {
     pub(super) body: Arc<Body>,
     /// What purges can name it by.
     pub(super) stamp: Stamp,
+    /// Counts the entries of the process: no two of them, and no two heads of the same bytes, have the same.
+    pub(super) serial: u64,
     /// The version of the ledger at which no purge had been about it.
     checked: AtomicU64,
 }
+
+/// The serial number of the next entry.
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// No version of the ledger.
 const NEVER: u64 = u64::MAX;
 
 impl Entry {
     pub(super) fn new(generation: u64, identity: Arc<Identity>, head: Head, stamp: Stamp, body: Arc<Body>) -> Self {
-        Self { generation, identity, head, body, stamp, checked: AtomicU64::new(NEVER) }
+        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { generation, identity, head, body, stamp, serial, checked: AtomicU64::new(NEVER) }
     }
 
     /// Bytes this object takes of the store's limit.

@@ -37,6 +37,16 @@ struct Slot {
     hits: AtomicU8,
 }
 
+impl Slot {
+    /// Once the count is full the line is only read, so that a hot object is not written to by every hit.
+    fn count_hit(&self) {
+        let hits = self.hits.load(Ordering::Relaxed);
+        if hits < MOST_HITS {
+            self.hits.store(hits + 1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
@@ -98,11 +108,17 @@ impl Shard {
     /// The complete object; counts a hit.
     pub(super) fn entry(&self, place: Place, key: &CacheKey) -> Option<Arc<Entry>> {
         let slot = self.slots.get(&place).filter(|slot| slot.entry.identity.is(key))?;
-        // Once the count is full the line is only read, so that a hot object is not written to by every hit.
-        let hits = slot.hits.load(Ordering::Relaxed);
-        if hits < MOST_HITS {
-            slot.hits.store(hits + 1, Ordering::Relaxed);
+        slot.count_hit();
+        Some(Arc::clone(&slot.entry))
+    }
+
+    /// The complete object with this serial number, unless a newer one arrives; counts a hit.
+    pub(super) fn named(&self, place: Place, serial: u64) -> Option<Arc<Entry>> {
+        if !self.fills.is_empty() && self.fills.contains_key(&place) {
+            return None;
         }
+        let slot = self.slots.get(&place).filter(|slot| slot.entry.serial == serial)?;
+        slot.count_hit();
         Some(Arc::clone(&slot.entry))
     }
 

@@ -47,6 +47,7 @@ pub(super) fn cache(report: &Report, at: &At, written: &written::Cache) -> Cache
         max_object: written.max_object.0,
         slice_from: Some(written.slice_from.0).filter(|from| *from > 0),
         slice_size: written.slice_size.0,
+        hit_lane: written.hit_lane,
         variants: written.variants as usize,
     }
 }

@@ -290,6 +290,8 @@ pub struct Cache {
     pub slice_from: Option<u64>,
     /// Bytes of one slice, 64 KiB to 64 MiB.
     pub slice_size: u64,
+    /// Whether hits may be answered before the full workflow.
+    pub hit_lane: bool,
     /// Stored variants of one object, 1 to 1024.
     pub variants: usize,
 }

@@ -42,6 +42,8 @@ pub struct Cache {
     pub slice_from: Size,
     /// Size of one slice, 64KiB to 64MiB.
     pub slice_size: Size,
+    /// Plain GETs for fresh objects in memory are answered before the full workflow, where rules and lists depend on the URL alone.
+    pub hit_lane: bool,
     /// Stored variants of one object (Vary); a new one pushes out the one unused for longest.
     #[schemars(range(min = 1, max = 1024))]
     pub variants: u32,
@@ -70,6 +72,7 @@ impl Default for Cache {
             max_object: Size::gib(5),
             slice_from: Size::mib(64),
             slice_size: Size::mib(4),
+            hit_lane: true,
             variants: 32,
         }
     }

@@ -23,7 +23,7 @@ pub use failover::{Failover, SiteFailover, failover, has_failover, site_failover
 pub use fetch::{Backup, Fetch, HostHeader, OriginChoice, backup, fetch, origin};
 pub use lookup::{KeyHost, Lookup, lookup};
 pub use request::{Redirect, Request, request};
-pub use security::{AccessMode, DenyReason, Verdict, security};
+pub use security::{AccessMode, DenyReason, Verdict, has_lists, security};
 pub use store::{store, store_on_hit};
 pub use tokens::{Tokens, tokens};
 pub use way::Way;

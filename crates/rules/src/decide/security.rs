@@ -58,6 +58,22 @@ pub fn security(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode:
     reason.map_or(Verdict::Allow, |reason| Verdict::Deny { reason })
 }
 
+/// Whether it depends on more than the URL, who asks or whence, that a client gets an answer.
+#[must_use]
+pub fn has_lists(policy: &Policy, effective: &Effective) -> bool {
+    [
+        Slot::TokenAuth,
+        Slot::IpBlacklist,
+        Slot::IpWhitelist,
+        Slot::GeoBlacklist,
+        Slot::GeoWhitelist,
+        Slot::RefererBlacklist,
+        Slot::RefererWhitelist,
+    ]
+    .into_iter()
+    .any(|slot| effective.setting(policy, slot).is_some())
+}
+
 fn address(policy: &Policy, effective: &Effective, facts: &Facts<'_>, mode: AccessMode) -> Option<DenyReason> {
     let listed = |slot| match effective.setting(policy, slot) {
         Some(Setting::Ips(ips)) => Some(ips.contains(facts.client_ip)),

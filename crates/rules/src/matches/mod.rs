@@ -84,6 +84,22 @@ impl Test {
         self.condition.holds(facts) != self.negated
     }
 
+    /// Whether the test looks at nothing but method and URL.
+    pub(crate) fn looks_at_url_alone(&self) -> bool {
+        match &self.condition {
+            Condition::Method(_)
+            | Condition::Scheme(_)
+            | Condition::Host(_)
+            | Condition::FirstComponent(_)
+            | Condition::Filename(_)
+            | Condition::Extension(_)
+            | Condition::Wildcard(_)
+            | Condition::Query(_) => true,
+            Condition::Header(_) | Condition::Cookie(_) | Condition::ClientIp(_) | Condition::Geography(_) => false,
+            Condition::Regex(pattern) => pattern.looks_at_url_alone(),
+        }
+    }
+
     /// Whether the test holds for every request.
     pub(crate) fn is_universal(&self) -> bool {
         !self.negated && self.condition.is_universal()

@@ -48,6 +48,11 @@ impl Pattern {
         Ok(Self { subject, regex: regex::compile(expression)? })
     }
 
+    /// Whether the expression is searched for in a part of the URL.
+    pub(super) fn looks_at_url_alone(&self) -> bool {
+        matches!(self.subject, Subject::Path | Subject::Query | Subject::Host)
+    }
+
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         let hit = |text: &[u8]| self.regex.is_match(text);
         match &self.subject {

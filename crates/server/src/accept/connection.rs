@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
@@ -22,7 +22,10 @@ pub struct Connection {
     /// Of the listener, when the client named a server.
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) keepalive: Duration,
+    pub(super) write: Duration,
     pub(super) requests: AtomicU64,
+    /// Whether the request under way is one that the hit lane would understand.
+    pub(super) plain: AtomicBool,
     pub(super) shutdown: ShutdownWatch,
     pub(super) _place: Place,
     pub(super) _address: AddressPlace,
@@ -59,6 +62,35 @@ impl Connection {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request whose head was read.
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the request under way is one that the hit lane would understand.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_plain(&self, plain: bool) {
+        self.plain.store(plain, Ordering::Relaxed);
+    }
+
+    /// How long a kept connection may be idle.
+    pub(crate) fn idle_time(&self) -> Duration {
+        self.keepalive
+    }
+
+    /// How long a client may take nothing of an answer.
+    pub(crate) fn write_time(&self) -> Duration {
+        self.write
+    }
+
+    /// Tells when the process is on its way out.
+    pub(crate) fn shutdown(&self) -> ShutdownWatch {
+        self.shutdown.clone()
     }
 
     /// Whether the process is on its way out: answers should say `Connection: close`.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::protocols::l4::stream::Stream as L4;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Ssl, Stream};
+use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Ssl, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
@@ -23,8 +23,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::connection::Connection;
 use super::counters::{Counters, Handshake, OpenCount, Refusal};
 use super::gate::{AddressPlace, Gate};
+use super::http1;
 use super::proxy_protocol;
 use super::requests::Requests;
+use crate::lane::Lane;
 use crate::tls::Certificates;
 
 /// Streams that an HTTP/2 client may have open at once.
@@ -47,6 +49,8 @@ pub struct Limits {
     pub header: Duration,
     /// Idle time of a kept HTTP/1 connection.
     pub keepalive: Duration,
+    /// How long a client may take nothing of an answer that the hit lane gives.
+    pub write: Duration,
     /// Connections at once.
     pub connections: usize,
     /// Connections at once from one address (the client's, where a PROXY protocol header names it).
@@ -88,11 +92,13 @@ pub struct Edge<P: ProxyHttp> {
     gate: Arc<Gate>,
     limits: LimitsSource,
     counters: Counters,
+    lane: Option<Arc<Lane>>,
 }
 
 /// A connection that passed every check before HTTP.
 struct Arrival {
     stream: Stream,
+    client: IpAddr,
     tls: bool,
     server_name: Option<Box<str>>,
     place: AddressPlace,
@@ -124,7 +130,14 @@ where
                 Endpoint { open: counters.connections(&label), label, listener }
             })
             .collect();
-        Self { proxy: Arc::new(proxy), endpoints, gate, limits: Box::new(limits), counters }
+        Self { proxy: Arc::new(proxy), endpoints, gate, limits: Box::new(limits), counters, lane: None }
+    }
+
+    /// Answers hits of HTTP/1 connections before the framework is asked.
+    #[must_use]
+    pub(crate) fn with_lane(mut self, lane: Arc<Lane>) -> Self {
+        self.lane = Some(lane);
+        self
     }
 
     /// The proxy that all connections share; other transports join here.
@@ -172,11 +185,11 @@ where
         }
         let place = self.gate.enter_from(client.ip(), limits.connections_per_ip).ok_or(Refusal::ConnectionsPerIp)?;
         let Some(acceptor) = &endpoint.listener.tls else {
-            return Ok(Arrival { stream: l4, tls: false, server_name: None, place });
+            return Ok(Arrival { stream: l4, client: client.ip(), tls: false, server_name: None, place });
         };
         // boxed: every connection, also one without TLS, carries the room for what this waits for, 7 KB, to its end
         let (stream, server_name) = Box::pin(self.handshake(acceptor, *l4, client, deadline)).await?;
-        Ok(Arrival { stream, tls: true, server_name, place })
+        Ok(Arrival { stream, client: client.ip(), tls: true, server_name, place })
     }
 
     async fn handshake(
@@ -211,26 +224,34 @@ where
         &self,
         connection: Arc<Connection>,
         stream: Stream,
+        client: IpAddr,
         limits: Limits,
         deadline: Instant,
         shutdown: &ShutdownWatch,
-    ) -> Result<Option<Stream>, Refusal> {
+    ) -> Result<(), Refusal> {
         let requests = Arc::new(Requests {
             proxy: Arc::clone(&self.proxy),
             connection: Arc::clone(&connection),
             reused_head: limits.keepalive + limits.header,
             h2_header_list: limits.h2_header_list,
         });
-        let mut work = requests.process_new(stream, shutdown);
+        let mut work = std::pin::pin!(async {
+            if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                requests.process_new(stream, shutdown).await;
+            } else {
+                http1::serve(&requests, self.lane.as_deref(), client, stream, shutdown).await;
+            }
+        });
         tokio::select! {
             biased;
-            reused = &mut work => return Ok(reused),
+            () = &mut work => return Ok(()),
             () = sleep_until(deadline) => {}
         }
         if connection.requests() == 0 {
             return Err(Refusal::HeaderTimeout); // dropping the work closes the socket
         }
-        Ok(work.await)
+        work.await;
+        Ok(())
     }
 
     async fn connected(
@@ -239,7 +260,7 @@ where
         endpoint: &Endpoint,
         l4: Box<L4>,
         shutdown: &ShutdownWatch,
-    ) -> Result<Option<Stream>, Refusal> {
+    ) -> Result<(), Refusal> {
         let limits = (self.limits)();
         let deadline = Instant::now() + limits.header;
         let place = self.gate.enter(limits.connections).ok_or(Refusal::Connections)?;
@@ -251,12 +272,14 @@ where
             certificates: endpoint.listener.certificates.clone().filter(|_| arrival.server_name.is_some()),
             server_name: arrival.server_name,
             keepalive: limits.keepalive,
+            write: limits.write,
             requests: AtomicU64::new(0),
+            plain: AtomicBool::new(false),
             shutdown: shutdown.clone(),
             _place: place,
             _address: arrival.place,
         });
-        self.serve(connection, arrival.stream, limits, deadline, shutdown).await
+        self.serve(connection, arrival.stream, arrival.client, limits, deadline, shutdown).await
     }
 }
 
@@ -276,13 +299,10 @@ where
             log::error!("a connection to {local}, where nothing is configured to listen");
             return None;
         };
-        match self.connected(index, endpoint, l4, shutdown).await {
-            Ok(reused) => reused,
-            Err(reason) => {
-                self.counters.refused(&endpoint.label, reason);
-                None
-            }
+        if let Err(reason) = self.connected(index, endpoint, l4, shutdown).await {
+            self.counters.refused(&endpoint.label, reason);
         }
+        None
     }
 
     async fn cleanup(&self) {

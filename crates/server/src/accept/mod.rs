@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! listening service -> Edge: which listener, PROXY protocol, limits, TLS -> Requests: one task-local per request, head deadline
-//!                                                                            -> HttpProxy: the hooks of proxy.rs
+//!     -> http1: the hit lane, else                                           -> HttpProxy: the hooks of proxy.rs
 //! ```
 //!
-//! The framework's own listeners hide or lack each of these steps; its HTTP/1 keep-alive loop and HTTP/2 accept loop are
-//! used unchanged. Everything here takes plain values, not the configuration, so that tests need no file.
+//! The framework's own listeners hide or lack each of these steps; its HTTP/2 accept loop is used unchanged. Everything here takes plain values, not the configuration, so that tests need no file.
 
 mod bind;
 mod connection;
 mod counters;
 mod edge;
 mod gate;
+mod http1;
 mod proxy_protocol;
 mod requests;
 

@@ -37,12 +37,37 @@ where
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let complete_head = session.is_http2();
-        let before = if complete_head {
+        self.process(session, complete_head, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(h2_options(self.h2_header_list))
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.proxy.server_options()
+    }
+}
+
+impl<P> Requests<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    /// Serves one request. `complete_head` says that nothing of its head is still on the way.
+    pub(super) async fn process(
+        &self,
+        session: ServerSession,
+        complete_head: bool,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let counted = session.is_http2();
+        let before = if counted {
             self.connection.requests.fetch_add(1, Ordering::Relaxed)
         } else {
             self.connection.requests.load(Ordering::Relaxed)
         };
-        let work = scope(Arc::clone(&self.connection), complete_head, self.proxy.process_new_http(session, shutdown));
+        let work = scope(Arc::clone(&self.connection), counted, self.proxy.process_new_http(session, shutdown));
         // The first head is under the connection's own deadline, HTTP/2 streams begin with a complete one.
         if complete_head || before == 0 {
             return work.await;
@@ -57,13 +82,5 @@ where
             return None; // dropping the work closes the socket
         }
         work.await
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        Some(h2_options(self.h2_header_list))
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
     }
 }

@@ -111,6 +111,7 @@ impl From<&ready::Limits> for Limits {
         Self {
             header: limits.header_timeout,
             keepalive: limits.keepalive_timeout,
+            write: limits.write_timeout,
             connections: limits.connections,
             connections_per_ip: limits.connections_per_ip,
             h2_header_list: h2_header_list(limits),

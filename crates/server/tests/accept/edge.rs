@@ -127,7 +127,14 @@ pub const HEADER: Duration = Duration::from_millis(1500);
 pub const KEEPALIVE: Duration = Duration::from_millis(1000);
 
 pub fn limits_of(connections: usize, connections_per_ip: usize) -> Arc<Limits> {
-    Arc::new(Limits { header: HEADER, keepalive: KEEPALIVE, connections, connections_per_ip, h2_header_list: 64 << 10 })
+    Arc::new(Limits {
+        header: HEADER,
+        keepalive: KEEPALIVE,
+        write: KEEPALIVE,
+        connections,
+        connections_per_ip,
+        h2_header_list: 64 << 10,
+    })
 }
 
 /// Starts an edge; `grace` is its grace period.

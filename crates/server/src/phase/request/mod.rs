@@ -8,6 +8,6 @@ mod route;
 pub(crate) mod strict;
 
 pub(crate) use address::host_of;
-pub(crate) use intake::{begin, check, check_head, measure, stalled};
+pub(crate) use intake::{MIN_SEND_RATE, begin, check, check_head, measure, stalled};
 pub(crate) use midgress::validate;
 pub(crate) use route::{redirect, route};

@@ -19,6 +19,11 @@ pub(super) fn check(request: &RequestHeader, route: &Route, ctx: &Context) -> Re
     }
 }
 
+/// Whether a list applies: then it depends on the client what the answer is.
+pub(super) fn wanted(route: &Route) -> bool {
+    route.rules().is_some_and(|(policy, effective)| decide::has_lists(policy, effective))
+}
+
 const fn word(reason: DenyReason) -> Reason {
     match reason {
         DenyReason::IpBlacklist => Reason::IpBlacklist,

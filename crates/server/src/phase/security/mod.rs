@@ -6,7 +6,7 @@ mod lists;
 use pingora::http::RequestHeader;
 
 use crate::answer::Answer;
-use crate::context::Context;
+use crate::context::{Context, Route};
 
 /// Asks each check in the order of policy-language.md 2.
 ///
@@ -19,4 +19,9 @@ pub(crate) fn check(request: &RequestHeader, ctx: &Context) -> Result<(), Answer
     }
     let Some(route) = &ctx.route else { return Ok(()) };
     lists::check(request, route, ctx)
+}
+
+/// Whether every request for this URL would be let pass, whoever asks and whenever.
+pub(crate) fn by_url_alone(route: &Route, _ctx: &Context) -> bool {
+    !lists::wanted(route)
 }
