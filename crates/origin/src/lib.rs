@@ -13,6 +13,6 @@ pub use connect::{Connector, Kind, Watch};
 pub use direct::direct;
 pub use failure::Failure;
 pub use health::{Admission, Health};
-pub use resolve::{Known, ResolveError, Resolver};
+pub use resolve::{Known, Question, ResolveError, Resolver};
 pub use tiers::Tiers;
 pub use walk::{Target, Walk};

@@ -218,6 +218,7 @@ impl ProxyHttp for Leeward {
     ) -> Result<()> {
         watch::head(session, response, ctx);
         websocket::switch(session, response, ctx)?;
+        request::strict::answer(response)?;
         deliver::interim(session, response, ctx).await;
         fetch::judge(self, session, response, ctx)?;
         slices::judge(self, session, response, ctx)?;

@@ -221,7 +221,7 @@ impl BackgroundService for Checking {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let Origins { snapshot, health, resolver, .. } = self.0.clone();
         let checks =
-            Checks::new(health, move || snapshot.load_full(), move |host, version| resolver.known(host, version));
+            Checks::new(health, move || snapshot.load_full(), move |host, question| resolver.known(host, question));
         tokio::select! {
             () = checks.run() => {}
             _ = shutdown.changed() => {}

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod bad_answers;
 mod coalescing;
 mod connections;
 mod demo;

@@ -37,6 +37,7 @@ pub(super) fn backup(
         https: list,
         host_header,
         ip_version: of.ip_version,
+        allow_private: of.allow_private,
         timeouts: of.timeouts.clone(),
         unavailable: of.unavailable,
         tls,

@@ -129,6 +129,7 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts, se
         https,
         host_header,
         ip_version: written.ip_version,
+        allow_private: written.allow_private,
         timeouts: timeouts(report, &at.key("timeouts"), &written.timeouts),
         unavailable: probe::unavailable(report, &at.key("unavailable"), &written.unavailable),
         backup: None,

@@ -29,6 +29,7 @@ impl Origins {
             https: Some(alone(choice.domain, https, choice.port)),
             ..settings(like.as_deref())
         };
+        made.allow_private |= own.is_some_and(|own| own.allow_private);
         // A server is no backup of itself.
         if made.backup.as_ref().is_some_and(|backup| shares_server(&made, &backup.origin)) {
             made.backup = None;
@@ -57,6 +58,7 @@ impl Origins {
             https: Some(of_own(true)),
             ..settings(like.map(Arc::as_ref))
         };
+        made.allow_private |= own.is_some_and(|own| own.allow_private);
         made.backup = None;
         if like.is_none() {
             made.host_header = Some(if domain.contains(':') { format!("[{domain}]") } else { domain.to_owned() });
@@ -120,6 +122,7 @@ fn settings(like: Option<&Origin>) -> Origin {
         platform: like.platform,
         host_header: like.host_header.clone(),
         ip_version: like.ip_version,
+        allow_private: like.allow_private,
         timeouts: like.timeouts.clone(),
         unavailable: like.unavailable,
         backup: like.backup.clone(),

@@ -197,6 +197,7 @@ impl Before<'_> {
             http: list.clone(),
             https: list,
             ip_version: IpVersion::V4Preferred,
+            allow_private: self.of.allow_private,
             timeouts: self.of.timeouts.clone(),
             unavailable: self.of.unavailable,
             tls: self.tls.clone(),

@@ -28,6 +28,8 @@ pub struct Origin {
     pub host_header: Option<String>,
     /// Which addresses of a server's name are used.
     pub ip_version: IpVersion,
+    /// Whether names may lead to this machine, its link or a metadata service.
+    pub allow_private: bool,
     /// Timeouts towards the origin.
     pub timeouts: Timeouts,
     /// How long a server that cannot be reached is left alone.

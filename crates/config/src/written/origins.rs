@@ -24,6 +24,10 @@ pub struct Origin {
     pub host_header: Option<String>,
     /// Which addresses of a server's name are used.
     pub ip_version: IpVersion,
+    /// Let names of servers lead to this machine, its link or a cloud's metadata service (127.0.0.0/8, 169.254.0.0/16, `::1`, `fe80::/10`
+    /// and the like). Addresses that are written out, and `localhost`, are always allowed. It holds for its backup, its shield, and the domains that the rules of its sites
+    /// name, too.
+    pub allow_private: bool,
     /// Timeouts towards the origin.
     pub timeouts: Timeouts,
     /// How long a server that cannot be reached is left alone.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leeward_config::Snapshot;
-use leeward_config::ready::{HealthCheck, IpVersion, Origin, OriginServer};
+use leeward_config::ready::{HealthCheck, Origin, OriginServer};
 use leeward_telemetry::Reason;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::overview::servers;
 use super::probe::{Probe, host};
 use super::{Condition, Health};
-use crate::{Known, Target};
+use crate::{Known, Question, Target};
 
 /// Checks under way at once; others wait.
 const TOGETHER: usize = 64;
@@ -52,7 +52,7 @@ impl<S, R> std::fmt::Debug for Checks<S, R> {
 impl<S, R> Checks<S, R>
 where
     S: Fn() -> Arc<Snapshot>,
-    R: Fn(&str, IpVersion) -> Known,
+    R: Fn(&str, Question) -> Known,
 {
     /// Checks what `snapshot` says at the time, at the addresses that are `known` at the time.
     pub fn new(health: Arc<Health>, snapshot: S, known: R) -> Self {
@@ -78,7 +78,7 @@ where
         for origin in snapshot.all_origins() {
             let Some(check) = &origin.health_check else { continue };
             for server in servers(origin) {
-                let Known::Addresses(all) = (self.known)(&server.host, origin.ip_version) else { continue };
+                let Known::Addresses(all) = (self.known)(&server.host, (&**origin).into()) else { continue };
                 for ip in all.iter() {
                     let address = SocketAddr::new(*ip, server.port);
                     let key = (origin.group_key, server.tls, address);

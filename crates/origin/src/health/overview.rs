@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use leeward_config::ready::{IpVersion, Origin, OriginServer};
+use leeward_config::ready::{Origin, OriginServer};
 
 use super::{Checked, Condition, Health, LastError};
-use crate::Known;
+use crate::{Known, Question};
 
 /// One server of an origin.
 #[derive(Debug, Clone)]
@@ -58,9 +58,9 @@ pub struct AddressState {
 }
 
 /// The servers of one origin, each once, whichever of its lists they are in; those of its backup are the backup origin's.
-pub fn overview(health: &Health, origin: &Origin, known: impl Fn(&str, IpVersion) -> Known) -> Vec<ServerState> {
+pub fn overview(health: &Health, origin: &Origin, known: impl Fn(&str, Question) -> Known) -> Vec<ServerState> {
     let about = |server: &OriginServer| {
-        let addresses = match known(&server.host, origin.ip_version) {
+        let addresses = match known(&server.host, origin.into()) {
             Known::Addresses(all) => {
                 let state = |ip: &IpAddr| health.state(origin, SocketAddr::new(*ip, server.port));
                 Addresses::Known(all.iter().map(state).collect())

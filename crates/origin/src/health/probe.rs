@@ -178,7 +178,7 @@ pub async fn validate_origin(probe: &Probe, origin: &Origin, resolver: &Resolver
             took: began.elapsed(),
         };
         let began = Instant::now();
-        let addresses = match resolver.first(&server.host, origin.ip_version, DNS_PATIENCE).await {
+        let addresses = match resolver.first(&server.host, origin, DNS_PATIENCE).await {
             Ok(addresses) => addresses,
             Err(error) => {
                 said(verdict(None, Err(error.to_string()), began));

@@ -7,6 +7,7 @@
 mod families;
 mod name;
 mod pace;
+mod private;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use leeward_config::Snapshot;
-use leeward_config::ready::{Dns, IpVersion, Origin};
+#[cfg(test)]
+use leeward_config::ready::IpVersion;
+use leeward_config::ready::{Dns, Origin};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
@@ -53,6 +56,34 @@ impl std::fmt::Display for ResolveError {
 
 impl std::error::Error for ResolveError {}
 
+/// What is asked about a name: which of its addresses its origin may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    families: Families,
+    /// Also those of this machine, its link, and metadata services.
+    private: bool,
+}
+
+impl From<&Origin> for Question {
+    fn from(origin: &Origin) -> Self {
+        Self { families: Families::of(origin.ip_version), private: origin.allow_private }
+    }
+}
+
+#[cfg(test)]
+impl From<IpVersion> for Question {
+    fn from(version: IpVersion) -> Self {
+        Families::of(version).into()
+    }
+}
+
+#[cfg(test)]
+impl From<Families> for Question {
+    fn from(families: Families) -> Self {
+        Self { families, private: false }
+    }
+}
+
 /// What is known about a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
@@ -78,7 +109,7 @@ impl Drop for Followed {
     }
 }
 
-type Names = HashMap<Box<str>, [Option<Arc<Followed>>; Families::COUNT], RandomState>;
+type Names = HashMap<Box<str>, [Option<Arc<Followed>>; 2 * Families::COUNT], RandomState>;
 
 /// What the tasks of all names share.
 #[derive(Debug)]
@@ -143,12 +174,12 @@ impl Resolver {
         self.follow_names(wanted(snapshot), servers_changed);
     }
 
-    fn follow_names<'s>(&self, wanted: impl Iterator<Item = (&'s str, Families)>, servers_changed: bool) {
+    fn follow_names<'s>(&self, wanted: impl Iterator<Item = (&'s str, Question)>, servers_changed: bool) {
         let Ok(mut background) = self.background.lock() else { return };
         let before = self.names.load_full();
         let (mut names, mut count) = (Names::default(), 0);
-        for (host, families) in wanted {
-            let slot = slot(&mut names, host, families);
+        for (host, question) in wanted {
+            let slot = slot(&mut names, host, question);
             if slot.is_some() {
                 continue;
             }
@@ -157,11 +188,11 @@ impl Resolver {
                 break;
             }
             count += 1;
-            *slot = find(&before, host, families).cloned().or_else(|| self.start(&mut background, host, families));
+            *slot = find(&before, host, question).cloned().or_else(|| self.start(&mut background, host, question));
         }
         // Names that are new ask by themselves.
         for followed in names.values().flatten().flatten() {
-            let asked_before = find(&before, &followed.name.host, followed.name.families).is_some();
+            let asked_before = find(&before, &followed.name.host, followed.name.question).is_some();
             if asked_before && (servers_changed || matches!(followed.name.known(), Known::Failed(_))) {
                 followed.name.poke.notify_one();
             }
@@ -172,8 +203,8 @@ impl Resolver {
     }
 
     /// Begins with a name.
-    fn start(&self, background: &mut Option<Background>, host: &str, families: Families) -> Option<Arc<Followed>> {
-        let name = Arc::new(Name::new(host, families));
+    fn start(&self, background: &mut Option<Background>, host: &str, question: Question) -> Option<Arc<Followed>> {
+        let name = Arc::new(Name::new(host, question));
         if let Ok(address) = host.parse::<IpAddr>() {
             name.publish(Known::Addresses(Arc::from([address])));
             return Some(Arc::new(Followed { name, task: None }));
@@ -186,10 +217,10 @@ impl Resolver {
         Some(Arc::new(Followed { name, task: Some(task.abort_handle()) }))
     }
 
-    /// What is known about a host. Never waits, takes no lock. A literal address is its own answer, whatever the version.
+    /// What is known about a host. Never waits, takes no lock. A literal address is its own answer, whatever the question.
     #[must_use]
-    pub fn known(&self, host: &str, version: IpVersion) -> Known {
-        if let Some(followed) = find(&self.names.load(), host, Families::of(version)) {
+    pub fn known(&self, host: &str, question: impl Into<Question>) -> Known {
+        if let Some(followed) = find(&self.names.load(), host, question.into()) {
             return followed.name.known();
         }
         host.parse().map_or(Known::Never, |address: IpAddr| Known::Addresses(Arc::from([address])))
@@ -199,11 +230,16 @@ impl Resolver {
     ///
     /// # Errors
     /// When it has no address, or when its first answer did not come within `wait`; the question goes on.
-    pub async fn first(&self, host: &str, version: IpVersion, wait: Duration) -> Result<Arc<[IpAddr]>, ResolveError> {
+    pub async fn first(
+        &self,
+        host: &str,
+        question: impl Into<Question>,
+        wait: Duration,
+    ) -> Result<Arc<[IpAddr]>, ResolveError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Arc::from([address]));
         }
-        let followed = self.announce(host, Families::of(version))?;
+        let followed = self.announce(host, question.into())?;
         let answer = tokio::time::timeout(wait, async {
             loop {
                 let mut changed = pin!(followed.name.changed());
@@ -219,22 +255,22 @@ impl Resolver {
     }
 
     /// The name, followed.
-    fn announce(&self, host: &str, families: Families) -> Result<Arc<Followed>, ResolveError> {
-        if let Some(followed) = find(&self.names.load(), host, families) {
+    fn announce(&self, host: &str, question: Question) -> Result<Arc<Followed>, ResolveError> {
+        if let Some(followed) = find(&self.names.load(), host, question) {
             return Ok(Arc::clone(followed));
         }
         let none = |why: &str| ResolveError::new(host, why);
         let mut background = self.background.lock().map_err(|_| none("names are no longer followed"))?;
         let before = self.names.load_full();
-        if let Some(followed) = find(&before, host, families) {
+        if let Some(followed) = find(&before, host, question) {
             return Ok(Arc::clone(followed));
         }
         if before.values().flatten().flatten().count() >= MAX_NAMES {
             return Err(none("too many names are followed"));
         }
-        let followed = self.start(&mut background, host, families).ok_or_else(|| none("no thread to ask on"))?;
+        let followed = self.start(&mut background, host, question).ok_or_else(|| none("no thread to ask on"))?;
         let mut names = Names::clone(&before);
-        *slot(&mut names, host, families) = Some(Arc::clone(&followed));
+        *slot(&mut names, host, question) = Some(Arc::clone(&followed));
         self.names.store(Arc::new(names));
         Ok(followed)
     }
@@ -248,33 +284,39 @@ impl Resolver {
     }
 }
 
-fn find<'n>(names: &'n Names, host: &str, families: Families) -> Option<&'n Arc<Followed>> {
-    names.get(host)?.get(families as usize)?.as_ref()
+fn find<'n>(names: &'n Names, host: &str, question: Question) -> Option<&'n Arc<Followed>> {
+    let all = names.get(host)?;
+    let (public, private) = all.split_at_checked(Families::COUNT)?;
+    if question.private { private } else { public }.get(question.families as usize)?.as_ref()
 }
 
-fn slot<'n>(names: &'n mut Names, host: &str, families: Families) -> &'n mut Option<Arc<Followed>> {
-    let slots = names.entry(host.into()).or_default();
-    let [v4, v6, v6_else_v4, v4_else_v6] = slots;
-    match families {
-        Families::V4 => v4,
-        Families::V6 => v6,
-        Families::V6ElseV4 => v6_else_v4,
-        Families::V4ElseV6 => v4_else_v6,
+fn slot<'n>(names: &'n mut Names, host: &str, question: Question) -> &'n mut Option<Arc<Followed>> {
+    let [v4, v6, v6_else_v4, v4_else_v6, private @ ..] = names.entry(host.into()).or_default();
+    let [private_v4, private_v6, private_v6_else_v4, private_v4_else_v6] = private;
+    match (question.families, question.private) {
+        (Families::V4, false) => v4,
+        (Families::V6, false) => v6,
+        (Families::V6ElseV4, false) => v6_else_v4,
+        (Families::V4ElseV6, false) => v4_else_v6,
+        (Families::V4, true) => private_v4,
+        (Families::V6, true) => private_v6,
+        (Families::V6ElseV4, true) => private_v6_else_v4,
+        (Families::V4ElseV6, true) => private_v4_else_v6,
     }
 }
 
 /// Every name that a request of this configuration may need.
-fn wanted(snapshot: &Snapshot) -> impl Iterator<Item = (&str, Families)> {
+fn wanted(snapshot: &Snapshot) -> impl Iterator<Item = (&str, Question)> {
     snapshot.all_origins().flat_map(|origin| names_of(origin))
 }
 
-fn names_of(origin: &Origin) -> impl Iterator<Item = (&str, Families)> {
-    let families = Families::of(origin.ip_version);
+fn names_of(origin: &Origin) -> impl Iterator<Item = (&str, Question)> {
+    let question = Question::from(origin);
     [&origin.http, &origin.https]
         .into_iter()
         .flatten()
         .flat_map(|servers| &servers.servers)
-        .map(move |server| (server.host.as_str(), families))
+        .map(move |server| (server.host.as_str(), question))
 }
 
 /// Asks for a name for as long as it is followed.
@@ -284,7 +326,8 @@ async fn follow(name: Arc<Name>, shared: Arc<Shared>) {
         let outcome = {
             let Ok(_turn) = shared.queries.acquire().await else { return };
             let system = shared.system.load_full();
-            system.resolve(&name.host, name.families).await
+            let outcome = system.resolve(&name.host, name.question.families).await;
+            if name.question.private { outcome } else { private::without(&name.host, outcome) }
         };
         let next = course.learn(&name.host, outcome);
         if let Some(known) = next.publish {

@@ -20,15 +20,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::families::{Families, Outcome};
+use super::families::Outcome;
 use super::pace::Pace;
-use super::{Known, ResolveError};
+use super::{Known, Question, ResolveError};
 
 /// A name and what requests are told about it.
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) host: Box<str>,
-    pub(super) families: Families,
+    pub(super) question: Question,
     known: ArcSwap<Known>,
     changed: Notify,
     /// Asks for the name now instead of at the end of the pause.
@@ -36,10 +36,10 @@ pub(super) struct Name {
 }
 
 impl Name {
-    pub(super) fn new(host: &str, families: Families) -> Self {
+    pub(super) fn new(host: &str, question: Question) -> Self {
         Self {
             host: host.into(),
-            families,
+            question,
             known: ArcSwap::from_pointee(Known::Never),
             changed: Notify::new(),
             poke: Notify::new(),

@@ -45,7 +45,7 @@ fn resolver(servers: &[&Server]) -> Resolver {
 }
 
 fn follow_one(resolver: &Resolver, version: IpVersion) {
-    resolver.follow_names([(NAME, Families::of(version))].into_iter(), false);
+    resolver.follow_names([(NAME, version.into())].into_iter(), false);
 }
 
 /// The addresses as text, or `none`, once the name was asked for.
@@ -67,7 +67,7 @@ async fn a_literal_address_is_its_own_answer_whatever_the_version() {
     for host in ["127.0.0.1", "::1"] {
         for version in VERSIONS {
             let want: Arc<[IpAddr]> = Arc::from([host.parse().unwrap()]);
-            resolver.follow_names([(host, Families::of(version))].into_iter(), false);
+            resolver.follow_names([(host, version.into())].into_iter(), false);
             assert_eq!(resolver.known(host, version), Known::Addresses(Arc::clone(&want)), "{host} {version:?}");
             assert_eq!(resolver.first(host, version, Duration::ZERO).await, Ok(want), "{host} {version:?}");
         }
@@ -97,7 +97,7 @@ fn each_version_falls_back_only_where_it_may_and_only_when_there_is_no_record() 
     for (script, v4, v6, v4_preferred, v6_preferred) in cases {
         let server = server(script);
         let resolver = resolver(&[&server]);
-        let wanted = VERSIONS.map(|version| (NAME, Families::of(version)));
+        let wanted = VERSIONS.map(|version| (NAME, version.into()));
         resolver.follow_names(wanted.into_iter(), false);
         let got = VERSIONS.map(|version| told(&resolver, version));
         assert_eq!(got, [v4, v4, v6, v4_preferred, v6_preferred], "{script}, of {VERSIONS:?}");
@@ -251,9 +251,9 @@ fn names_that_are_no_longer_wanted_are_no_longer_asked_for() {
     let other = "other.example.net";
     server.set(other, entry("{ a: [192.0.2.2] }"));
     let resolver = resolver(&[&server]);
-    resolver.follow_names([(NAME, Families::V4), (other, Families::V4)].into_iter(), false);
+    resolver.follow_names([(NAME, Families::V4.into()), (other, Families::V4.into())].into_iter(), false);
     server.wait_for(NAME, Kind::A, 2, PATIENCE);
-    resolver.follow_names([(other, Families::V4)].into_iter(), false);
+    resolver.follow_names([(other, Families::V4.into())].into_iter(), false);
     // A question that was under way may still come.
     server.wait_for(other, Kind::A, server.asked(other, Kind::A) + 2, PATIENCE);
     server.set(NAME, entry("{ a: [192.0.2.1] }"));
@@ -269,7 +269,7 @@ fn following_again_keeps_what_is_known_and_asks_at_once_for_what_is_not() {
     server.set("bad.example.net", entry("servfail"));
     let slow = Pace { floor: PATIENCE, cap: PATIENCE, retry: PATIENCE, retry_max: PATIENCE, ..PACE };
     let resolver = Resolver::with(&dns(&[&server]), slow, no_files());
-    let both = [(NAME, Families::V4), ("bad.example.net", Families::V4)];
+    let both = [(NAME, Families::V4.into()), ("bad.example.net", Families::V4.into())];
     resolver.follow_names(both.into_iter(), false);
     wait_until_told(&resolver, "192.0.2.1");
     wait::until("a failure", PATIENCE, || {
@@ -296,7 +296,7 @@ fn the_hosts_file_is_the_whole_truth_about_its_names_and_may_change() {
     let server = server("{ a: [192.0.2.1], aaaa: ['2001:db8::1'] }");
     let files = Files { hosts: hosts.clone(), resolv_conf: "/nonexistent".into() };
     let resolver = Resolver::with(&dns(&[&server]), PACE, files);
-    resolver.follow_names(VERSIONS.map(|version| (NAME, Families::of(version))).into_iter(), false);
+    resolver.follow_names(VERSIONS.map(|version| (NAME, version.into())).into_iter(), false);
     let got = VERSIONS.map(|version| told(&resolver, version));
     assert_eq!(got, ["192.0.2.9", "192.0.2.9", "none", "192.0.2.9", "192.0.2.9"], "{VERSIONS:?}");
     assert_eq!((server.asked(NAME, Kind::A), server.asked(NAME, Kind::Aaaa)), (0, 0));
@@ -349,7 +349,7 @@ fn every_name_of_a_configuration_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = snapshot(folder.path(), "");
     let mut got: Vec<(String, Families)> =
-        wanted(&snapshot).map(|(host, families)| (host.to_owned(), families)).collect();
+        wanted(&snapshot).map(|(host, question)| (host.to_owned(), question.families)).collect();
     got.sort_by_key(|(host, families)| (host.clone(), *families as usize));
     got.dedup();
     let want = [
@@ -373,7 +373,7 @@ fn many_names_are_asked_for_at_once_and_none_is_forgotten() {
     let mut servers = dns(&[&server]);
     servers.timeout = PATIENCE;
     let resolver = Resolver::with(&servers, patient, no_files());
-    resolver.follow_names(hosts.iter().map(|host| (host.as_str(), Families::V4)), false);
+    resolver.follow_names(hosts.iter().map(|host| (host.as_str(), Families::V4.into())), false);
     wait::until("all answers", PATIENCE, || {
         let answered =
             hosts.iter().filter(|host| matches!(resolver.known(host, IpVersion::Default), Known::Addresses(_)));

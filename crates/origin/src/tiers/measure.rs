@@ -205,7 +205,7 @@ async fn fastest<N: Fn() -> String>(
 }
 
 async fn target<N>(shared: &Shared<N>, group: &Origin, server: &OriginServer) -> Result<Target, Reason> {
-    let addresses = shared.resolver.first(&server.host, group.ip_version, WITHIN).await.map_err(|_| Reason::Dns)?;
+    let addresses = shared.resolver.first(&server.host, group, WITHIN).await.map_err(|_| Reason::Dns)?;
     let ip = addresses.first().ok_or(Reason::Dns)?;
     Ok(Target { server: server.clone(), address: SocketAddr::new(*ip, server.port) })
 }

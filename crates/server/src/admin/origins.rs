@@ -81,7 +81,7 @@ impl Origins {
     }
 
     fn states(&self, origin: &Origin) -> Vec<ServerState> {
-        overview(&self.health, origin, |host, version| self.resolver.known(host, version))
+        overview(&self.health, origin, |host, question| self.resolver.known(host, question))
     }
 
     fn servers(&self, origin: &Origin, clock: &Clock) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicU16;
 
-use leeward_config::ready::IpVersion;
+use crate::Question;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -143,7 +143,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     panic!("{what}: not within 10 s");
 }
 
-fn loopback(_: &str, _: IpVersion) -> Known {
+fn loopback(_: &str, _: Question) -> Known {
     Known::Addresses(Arc::from([IpAddr::V4(Ipv4Addr::LOCALHOST)]))
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use http::Uri;
 use http::header::LOCATION;
 use leeward_config::ready::{Origin, Platform, Servers};
+use leeward_origin::Question;
 use leeward_origin::walk::Leg;
 use leeward_rules::decide::Way;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -90,8 +91,8 @@ pub(super) fn take(edge: &Leeward, ctx: &mut Context) -> bool {
     let others_behind = walk.others_behind();
     let leg =
         Leg { way: Way::Servers, timeouts: origin.timeouts.clone(), origin, servers: None, extra: 0, others_behind };
-    let (resolver, version) = (&edge.resolver, leg.origin.ip_version);
-    walk.enter(leg, https, &edge.turns, &|server| resolver.known(&server.host, version), Instant::now())
+    let (resolver, question) = (&edge.resolver, Question::from(&*leg.origin));
+    walk.enter(leg, https, &edge.turns, &|server| resolver.known(&server.host, question), Instant::now())
 }
 
 /// RFC 3986 5.2, as far as `Location` needs it. A fragment is the client's business.

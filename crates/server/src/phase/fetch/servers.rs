@@ -108,7 +108,7 @@ fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Resul
 }
 
 fn known<'e>(edge: &'e Leeward, origin: &'e leeward_config::ready::Origin) -> impl Fn(&OriginServer) -> Known + 'e {
-    |server| edge.resolver.known(&server.host, origin.ip_version)
+    move |server| edge.resolver.known(&server.host, origin)
 }
 
 fn is_https(ctx: &Context) -> bool {
@@ -220,7 +220,7 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
 async fn resolve(edge: &Leeward, ctx: &mut Context, server: &OriginServer, now: Instant) {
     let Some(walk) = ctx.fetch.walk.as_mut() else { return };
     let wait = walk.timeouts.connect.min(walk.left(now));
-    let known = match edge.resolver.first(&server.host, walk.origin.ip_version, wait).await {
+    let known = match edge.resolver.first(&server.host, &*walk.origin, wait).await {
         Ok(addresses) => Known::Addresses(addresses),
         Err(error) => Known::Failed(error),
     };

@@ -5,6 +5,8 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 use leeward_config::ready::Limits;
 use leeward_telemetry::Reason;
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType};
 
 /// A length no origin could count otherwise: larger ones lose precision where numbers are doubles.
 const MAX_CONTENT_LENGTH: u64 = 1 << 53;
@@ -89,6 +91,23 @@ pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
         return Err(malformed("Content-Length with Transfer-Encoding"));
     }
     Ok(())
+}
+
+/// Refuses an answer whose body's end the framework would guess: with another coding than `chunked` it would take what is still
+/// encoded, up to the end of the connection, for the body, and keep it (RFC 9112 6.1).
+///
+/// # Errors
+/// The origin's fault.
+pub(crate) fn answer(response: &ResponseHeader) -> pingora::Result<()> {
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    let (first, second) = (codings.next(), codings.next());
+    match first {
+        Some(first) if second.is_some() || !first.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            let what = "the answer has another transfer coding than chunked";
+            Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What stands between line ends, each of which must be CR LF. Every byte of every request passes here.
