@@ -291,6 +291,28 @@ fn includes(report: &Report, root: &At, patterns: &[String]) -> Vec<(usize, Path
     found
 }
 
+/// The files that a value names, sorted: one, or those whose names fit its `*`.
+///
+/// # Errors
+/// What is wrong with the name, as a sentence.
+pub(crate) fn named(report: &Report, at: &At, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let path = report.resolve(at.file, pattern);
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(format!("`{pattern}` names no file"));
+    };
+    if folder.to_string_lossy().contains('*') {
+        return Err("`*` stands for a part of a file name, not of a folder".to_owned());
+    }
+    if !name.contains('*') {
+        return match std::fs::metadata(&path) {
+            Ok(about) if about.is_file() => Ok(vec![path]),
+            Ok(_) => Err(format!("`{pattern}` is not a file")),
+            Err(error) => Err(format!("cannot read `{pattern}`: {}", plain(&error))),
+        };
+    }
+    matching(folder, name).map_err(|error| format!("cannot look into `{}`: {}", folder.display(), plain(&error)))
+}
+
 /// Whether both name the same file. A pattern beside the main file may fit its name, too.
 fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)

@@ -13,21 +13,17 @@ enum When {
     True,
     /// A list or mapping with something in it.
     NotEmpty,
-    /// One of these words.
-    Word(&'static [&'static str]),
 }
 
-use When::{Given, NotEmpty, True, Word};
+use When::{Given, NotEmpty, True};
 
 /// Keys of the configuration, `*` for every element of a list.
 const KEYS: &[(&str, When)] = &[
     ("server.listen.*.tls.http3", True),
     ("geo.database", Given),
-    ("sites.*.waf.mode", Word(&["detect", "block"])),
     ("country_filters", NotEmpty),
     ("token_auth", Given),
     ("rate_limits", NotEmpty),
-    ("waf.mode", Word(&["detect", "block"])),
 ];
 
 /// Matches of the policy language.
@@ -43,7 +39,6 @@ impl When {
             (True, Value::Bool(value)) => *value,
             (NotEmpty, Value::Array(list)) => !list.is_empty(),
             (NotEmpty, Value::Object(map)) => !map.is_empty(),
-            (Word(words), Value::String(word)) => words.contains(&word.as_str()),
             _ => false,
         }
     }
@@ -162,7 +157,7 @@ mod tests {
             let entry = KEYS.iter().find(|(pattern, _)| *pattern == key).map(|(_, when)| when);
             // Sections that say nothing without what is not supported.
             let section =
-                ["waf", "geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
+                ["geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
             if section {
                 continue;
             }

@@ -12,6 +12,7 @@ mod servers;
 mod shield;
 mod sites;
 mod tls;
+mod waf;
 
 use std::collections::HashMap;
 
@@ -46,7 +47,8 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let debug = server::debug(report, &root.key("debug"), &main.debug);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
     let mut origins = origins::origins(report, gathered, &hosts, &server);
-    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache);
+    let guards = waf::guards(report, gathered);
+    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache, &guards.sites);
     if report.has_errors() {
         return None;
     }
@@ -68,6 +70,8 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
         addresses,
         dns,
         debug,
+        waf: guards.shared,
+        guard: guards.default,
     })
 }
 

@@ -11,7 +11,7 @@ use super::origins::Origins;
 use super::policies;
 use crate::gather::Gathered;
 use crate::read::suggestion;
-use crate::ready::{Cache, Origin, OriginServer, Platform, QueryString, Site, Sites};
+use crate::ready::{Cache, Guard, Origin, OriginServer, Platform, QueryString, Site, Sites};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -119,10 +119,11 @@ pub(super) fn sites(
     hosts: &Hosts,
     origins: &mut Origins,
     cache: &Cache,
+    guards: &[Option<Arc<Guard>>],
 ) -> Sites {
     let mut sites = Sites::default();
     let mut documents = policies::Documents::default();
-    for (found, host) in gathered.sites.iter().zip(&hosts.by_site) {
+    for ((found, host), guard) in gathered.sites.iter().zip(&hosts.by_site).zip(guards) {
         let (at, written) = (&found.at, &found.value);
         let own = origin(report, at, written, origins);
         let path = written.path.as_deref().map(|path| prefix(report, &at.key("path"), path)).unwrap_or_default();
@@ -156,6 +157,7 @@ pub(super) fn sites(
             query_string,
             policy_origins,
             failover_order,
+            guard: guard.clone(),
         }));
     }
     sites
@@ -212,7 +214,7 @@ fn origin(report: &Report, at: &At, written: &written::Site, origins: &Origins) 
 }
 
 /// A path prefix, without the slash at its end.
-fn prefix(report: &Report, at: &At, path: &str) -> String {
+pub(super) fn prefix(report: &Report, at: &At, path: &str) -> String {
     let reason = if !path.starts_with('/') {
         Some("it does not begin with `/`")
     } else if path.contains(['?', '#']) {

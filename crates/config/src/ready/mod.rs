@@ -4,6 +4,7 @@ mod backup;
 mod origins;
 mod shield;
 mod sites;
+mod waf;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use origins::{
 };
 pub use shield::{Pop, Region, Shield};
 pub use sites::{PolicyOrigins, Site, Sites};
+pub use waf::{Exclusion, Guard, Slot, Waf, Written};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
 #[derive(Debug)]
@@ -53,6 +55,10 @@ pub struct Snapshot {
     pub dns: Dns,
     /// What `X-Leeward-Debug` must say to be told how an answer came about; absent: nobody is told.
     pub debug: Option<Secret>,
+    /// The rules of the WAF; `None` where it is off everywhere.
+    pub waf: Option<Arc<Waf>>,
+    /// How requests by CDN URLs are judged; `None`: not at all.
+    pub guard: Option<Arc<Guard>>,
 }
 
 impl Snapshot {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leeward_rules::decide::{self, OriginChoice, OriginScheme, Way};
 use leeward_rules::grammar::StatusSet;
 
-use super::{Backup, Origin, QueryString};
+use super::{Backup, Guard, Origin, QueryString};
 
 /// Every site, indexed by host.
 #[derive(Debug, Default)]
@@ -68,6 +68,8 @@ pub struct Site {
     pub policy_origins: PolicyOrigins,
     /// Ways on from a failure, in order: the site's own, else `cache.failover_order`. `Servers` is the first.
     pub failover_order: Vec<Way>,
+    /// How requests are judged by the WAF; `None`: not at all.
+    pub guard: Option<Arc<Guard>>,
 }
 
 /// The origins that a policy names: those of `origin` by domain, scheme and port, those of `origin-failover` by domain and exclusions.

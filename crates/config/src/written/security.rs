@@ -1,4 +1,4 @@
-//! Written: `geo`, `country_filters`, `token_auth`, `addresses`, `waf`.
+//! Written: `geo`, `country_filters`, `token_auth`, `addresses`.
 
 use std::collections::BTreeMap;
 
@@ -100,37 +100,4 @@ pub struct Addresses {
     pub gateways: Vec<String>,
     /// Kept for later.
     pub reserved: Vec<String>,
-}
-
-/// The web application firewall.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Waf {
-    /// Off, report, or refuse; a site may override it.
-    pub mode: WafMode,
-    /// Files of the rule sets.
-    pub rules: Vec<String>,
-    /// Paranoia level, 1 to 4.
-    pub paranoia: u8,
-    /// Anomaly score at which a request is refused.
-    pub threshold: u32,
-}
-
-impl Default for Waf {
-    fn default() -> Self {
-        Self { mode: WafMode::Off, rules: Vec::new(), paranoia: 1, threshold: 5 }
-    }
-}
-
-/// `waf.mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum WafMode {
-    /// Not used.
-    #[default]
-    Off,
-    /// Findings are logged.
-    Detect,
-    /// Requests over the threshold are refused.
-    Block,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FailoverStep, WafMode};
+use super::{FailoverStep, SiteWaf};
 use crate::ready::QueryString;
 
 /// A site (edge CNAME): what is served for a host.
@@ -30,13 +30,4 @@ pub struct Site {
     pub failover_order: Option<Vec<FailoverStep>>,
     /// The web application firewall, for this site.
     pub waf: Option<SiteWaf>,
-}
-
-/// What a site changes of `waf`.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SiteWaf {
-    /// Off, report, or refuse.
-    #[schemars(required)]
-    pub mode: Option<WafMode>,
 }
