@@ -156,8 +156,7 @@ mod tests {
         for key in all() {
             let entry = KEYS.iter().find(|(pattern, _)| *pattern == key).map(|(_, when)| when);
             // Sections that say nothing without what is not supported.
-            let section =
-                ["geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
+            let section = ["geo"].contains(&key.split('.').find(|part| !["sites", "*"].contains(part)).unwrap_or(""));
             if section {
                 continue;
             }

@@ -12,6 +12,8 @@ use crate::phase::debug;
 
 /// Methods named in a 405.
 const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+/// What tells a customer's own programs, as on the platform they know, that it was the WAF (delivery spec 6.5).
+const AUDIT: (&str, &str) = ("X-EC-Security-Audit", "403");
 /// Seconds a client is asked to wait when no origin can be reached.
 const WAIT: HeaderValue = HeaderValue::from_static("5");
 
@@ -70,6 +72,9 @@ impl Answer {
             header.insert_header("Location", location.as_str())?;
         } else if let Some(value) = status_fields::proxy_status(self.reason) {
             header.insert_header("Proxy-Status", value)?;
+        }
+        if self.reason == Reason::Waf {
+            header.insert_header(AUDIT.0, AUDIT.1)?;
         }
         match self.status {
             405 => header.insert_header("Allow", SERVED)?,

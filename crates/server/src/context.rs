@@ -14,7 +14,7 @@ use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
-use leeward_telemetry::access_log::{Attempt, Failover};
+use leeward_telemetry::access_log::{self, Attempt, Failover};
 use leeward_telemetry::debug_fields::Directives;
 use leeward_telemetry::{AttemptResult, CacheState, Reason};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -47,6 +47,8 @@ pub struct Context {
     pub(crate) slices: Slices,
     /// Set when this is a request for a slice. Written by phase/slices.
     pub(crate) slice: Option<Box<Slice>>,
+    /// What the WAF found, where it found something. Written by phase/security.
+    pub(crate) waf: Option<Box<access_log::Waf>>,
     /// Why the edge answered by itself, or what failed.
     pub(crate) reason: Option<Reason>,
     /// What failed, in words, for the log.
@@ -257,6 +259,7 @@ impl Context {
             alternate: None,
             slices: Slices::default(),
             slice: None,
+            waf: None,
             reason: None,
             error: None,
             body_seen: 0,

@@ -18,5 +18,7 @@ pub mod proxy;
 mod start;
 mod sweep;
 pub mod tls;
+mod waf;
 
 pub use start::{Running, StartError, run};
+pub use waf::{load, load_to_run};

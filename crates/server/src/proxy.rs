@@ -30,6 +30,7 @@ use crate::lane::{self, Lane};
 use crate::phase::{
     admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, slices, store, watch, websocket,
 };
+use crate::waf::Waf;
 
 /// The edge: what all requests share.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub struct Leeward {
     pub(crate) access_log: Arc<AccessLog>,
     /// Where hits are answered that need not come here.
     pub(crate) lane: Arc<Lane>,
+    pub(crate) waf: Waf,
 }
 
 impl Leeward {
@@ -65,6 +67,10 @@ impl Leeward {
             return Ok(());
         }
         security::check(session.req_header(), ctx)?;
+        if let Some(guard) = security::guard(session, ctx) {
+            // boxed: few requests are judged, and all would carry the room for what this waits for
+            Box::pin(security::judge(self, session, ctx, &guard)).await?;
+        }
         request::redirect(ctx).map_or(Ok(()), Err)?;
         websocket::admit(session, ctx);
         Ok(())

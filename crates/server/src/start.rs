@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use leeward_config::Snapshot;
 use leeward_config::ready::AccessLogTo;
@@ -24,6 +25,7 @@ use crate::life::{self, Drain, Handlers, Reloader, Signals};
 use crate::node;
 use crate::proxy::Leeward;
 use crate::sweep::{Progress, Sweeping};
+use crate::waf::Waf;
 
 /// Why the edge does not start.
 #[derive(Debug, thiserror::Error)]
@@ -123,12 +125,9 @@ pub fn run(
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
         lane: Arc::clone(&lane),
+        waf: Waf::new(&metrics)?,
     };
-    let limited = Arc::clone(&current);
-    let limits = move || {
-        let limits = Limits::from(&limited.load().server.limits);
-        Limits { connections: limits.connections.min(room), ..limits }
-    };
+    let limits = limits(&current, room);
     let counters = Counters::new(Arc::clone(&metrics))?;
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters)
         .with_lane(lane);
@@ -162,6 +161,16 @@ pub fn run(
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     ended();
     Ok(())
+}
+
+/// The limits of connections under the running configuration; there is room for no more than `room`.
+fn limits(current: &Arc<ArcSwap<Snapshot>>, room: usize) -> impl Fn() -> Limits + use<> {
+    let current = Arc::clone(current);
+    move || {
+        let snapshot = current.load();
+        let limits = Limits::from(&snapshot.server.limits);
+        Limits { connections: limits.connections.min(room), short_reads: snapshot.waf.is_some(), ..limits }
+    }
 }
 
 /// Where the admin listener's answers come from.

@@ -11,4 +11,4 @@ pub mod words;
 
 pub use access_log::{AccessLog, Entry};
 pub use metrics::Metrics;
-pub use words::{AttemptResult, CacheState, FailoverTo, PurgeKind, Reason};
+pub use words::{AttemptResult, CacheState, FailoverTo, PurgeKind, Reason, WafVerdict};

@@ -78,7 +78,9 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::GeoWhitelist
         | Reason::RefererBlacklist
         | Reason::RefererWhitelist
-        | Reason::DenyAccess => "leeward; error=http_request_denied",
+        | Reason::DenyAccess
+        | Reason::Waf
+        | Reason::WafBody => "leeward; error=http_request_denied",
         Reason::Internal => "leeward; error=proxy_internal_error",
         Reason::UriTooLong
         | Reason::HeadersTooLarge
@@ -90,6 +92,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::Status
         | Reason::Redirected
         | Reason::NotStored
+        | Reason::WafOverload
         | Reason::Client => return None,
     };
     Some(HeaderValue::from_static(value))

@@ -98,6 +98,12 @@ words! {
         RefererWhitelist = "referer_whitelist",
         /// `deny-access` or `access-control`
         DenyAccess = "deny_access",
+        /// The rules of the WAF refuse the request.
+        Waf = "waf",
+        /// The WAF cannot look into the request body: it is compressed, or larger than `waf.body_limit` where that is refused.
+        WafBody = "waf_body",
+        /// The WAF could not look at the request in time.
+        WafOverload = "waf_overload",
         /// `url-redirect`
         UrlRedirect = "url_redirect",
         /// The client wants a stored answer or none (`only-if-cached`), and there is none.
@@ -159,7 +165,28 @@ impl Reason {
                 | Self::RefererBlacklist
                 | Self::RefererWhitelist
                 | Self::DenyAccess
+                | Self::Waf
+                | Self::WafBody
+                | Self::WafOverload
         )
+    }
+}
+
+words! {
+    /// What the WAF made of a request (label `verdict`, log field `waf.verdict`).
+    WafVerdict {
+        /// The rules let it through.
+        Pass = "pass",
+        /// The rules would refuse it, and the mode is `detect`.
+        Detected = "detected",
+        /// The rules refuse it.
+        Blocked = "blocked",
+        /// Its body cannot be looked into, and it was refused.
+        Unreadable = "unreadable",
+        /// It could not be looked at in time, and was passed on.
+        Open = "open",
+        /// It could not be looked at in time, and was refused.
+        Closed = "closed",
     }
 }
 

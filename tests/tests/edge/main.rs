@@ -31,6 +31,7 @@ mod tiers;
 mod timeouts;
 mod tls;
 mod variants;
+mod waf;
 mod websocket;
 
 /// Every file under `scenarios/`, one test each.

@@ -133,7 +133,8 @@ impl<'w> Common<'w> {
             return number;
         }
         if self.levels.len() == MAX_LEVELS {
-            let message = format!("the sites have more than {MAX_LEVELS} different pairs of `paranoia` and `threshold`");
+            let message =
+                format!("the sites have more than {MAX_LEVELS} different pairs of `paranoia` and `threshold`");
             self.report.error(&self.at, message);
             return 0;
         }
@@ -169,7 +170,11 @@ impl<'w> Common<'w> {
     /// `ARGS:comment`
     fn target(&self, at: &At, exclusion: &WafExclusion) -> Option<String> {
         let WafExclusion { argument, cookie, header, .. } = exclusion;
-        let named = [("argument", "ARGS", argument), ("cookie", "REQUEST_COOKIES", cookie), ("header", "REQUEST_HEADERS", header)];
+        let named = [
+            ("argument", "ARGS", argument),
+            ("cookie", "REQUEST_COOKIES", cookie),
+            ("header", "REQUEST_HEADERS", header),
+        ];
         let mut named = named.into_iter().filter_map(|(key, of, name)| Some((key, of, name.as_deref()?)));
         let (key, of, name) = named.next()?;
         if let Some((other, ..)) = named.next() {
@@ -178,7 +183,13 @@ impl<'w> Common<'w> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
         if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
             self.report
-                .error(&at.key(key), format!("`{name}` cannot be the name of {}", if key == "argument" { "an argument" } else { "a field" }))
+                .error(
+                    &at.key(key),
+                    format!(
+                        "`{name}` cannot be the name of {}",
+                        if key == "argument" { "an argument" } else { "a field" }
+                    ),
+                )
                 .hint(format!("letters, digits, `_`, `-`, `.`, `[` and `]`, {MAX_NAME} at most"));
         }
         Some(format!("{of}:{name}"))

@@ -20,16 +20,12 @@ use serde::{Deserialize, Serialize};
 pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
 pub use origins::{Backup, HealthCheck, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
-pub use security::{
-    Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory,
-};
+pub use security::{Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory};
 pub use server::{Admin, Certificate, Debug, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use shield::{Pop, Pops, Shield};
 pub use sites::Site;
 pub use units::{MAX_SPAN, Size, Span};
-pub use waf::{
-    SiteWaf, Waf, WafExclusion, WafGuard, WafInspect, WafMode, WafOverLimit, WafOverload,
-};
+pub use waf::{SiteWaf, Waf, WafExclusion, WafGuard, WafInspect, WafMode, WafOverLimit, WafOverload};
 
 use crate::ready::Platform;
 

@@ -33,7 +33,7 @@ pub(crate) enum Format {
 
 /// 0: valid, 1: not, 2: the file could not be read.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = leeward_config::load(&args.file);
+    let loaded = leeward_server::load(&args.file);
     let count = |severity| loaded.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match args.format {

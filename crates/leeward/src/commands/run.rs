@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     // before anything else: until then SIGHUP kills the process
     let signals = Signals::start(Stage::default(), false)?;
     start_logging();
-    let loaded = leeward_config::load_to_run(&args.config);
+    let loaded = leeward_server::load_to_run(&args.config);
     for diagnostic in &loaded.diagnostics {
         say_error(diagnostic);
     }

@@ -26,6 +26,7 @@ use super::gate::{AddressPlace, Gate};
 use super::http1;
 use super::proxy_protocol;
 use super::requests::Requests;
+use super::short_reads::ShortReads;
 use crate::lane::Lane;
 use crate::tls::Certificates;
 
@@ -57,6 +58,8 @@ pub struct Limits {
     pub connections_per_ip: usize,
     /// Header list of an HTTP/2 request, in bytes as RFC 9113 6.5.2 counts them: 32 for a field besides its text.
     pub h2_header_list: u32,
+    /// Whether plain connections are read in pieces that the framework can hold back: see `short_reads.rs`.
+    pub short_reads: bool,
 }
 
 /// One TCP endpoint as the accept path needs it.
@@ -185,7 +188,8 @@ where
         }
         let place = self.gate.enter_from(client.ip(), limits.connections_per_ip).ok_or(Refusal::ConnectionsPerIp)?;
         let Some(acceptor) = &endpoint.listener.tls else {
-            return Ok(Arrival { stream: l4, client: client.ip(), tls: false, server_name: None, place });
+            let stream: Stream = if limits.short_reads { Box::new(ShortReads::new(l4)) } else { l4 };
+            return Ok(Arrival { stream, client: client.ip(), tls: false, server_name: None, place });
         };
         // boxed: every connection, also one without TLS, carries the room for what this waits for, 7 KB, to its end
         let (stream, server_name) = Box::pin(self.handshake(acceptor, *l4, client, deadline)).await?;

@@ -15,6 +15,7 @@ mod gate;
 mod http1;
 mod proxy_protocol;
 mod requests;
+mod short_reads;
 
 pub use bind::{BindError, Bound, Listening, bind, service};
 pub(crate) use connection::whole_seconds;

@@ -115,6 +115,7 @@ impl From<&ready::Limits> for Limits {
             connections: limits.connections,
             connections_per_ip: limits.connections_per_ip,
             h2_header_list: h2_header_list(limits),
+            short_reads: false,
         }
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
             not_stored: ctx.lookup.refused,
             reason: ctx.reason,
             error: ctx.error.as_deref(),
+            waf: ctx.waf.as_deref(),
             user_agent: text(http::header::USER_AGENT).map(bounded),
             generation: ctx.snapshot.generation,
             attempts: &ctx.fetch.made,

@@ -134,6 +134,7 @@ pub fn limits_of(connections: usize, connections_per_ip: usize) -> Arc<Limits> {
         connections,
         connections_per_ip,
         h2_header_list: 64 << 10,
+        short_reads: true,
     })
 }
 

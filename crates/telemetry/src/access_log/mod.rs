@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use crate::words::{AttemptResult, CacheState, FailoverTo, Reason};
+use crate::words::{AttemptResult, CacheState, FailoverTo, Reason, WafVerdict};
 
 /// Lines waiting for the writer; more are dropped and counted, since a slow disk must not slow requests.
 const QUEUE_LINES: usize = 16 << 10;
@@ -79,6 +79,9 @@ pub struct Entry<'a> {
     /// What failed, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
+    /// What the WAF found, where it found something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waf: Option<&'a Waf>,
     /// `User-Agent`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<&'a str>,
@@ -90,6 +93,18 @@ pub struct Entry<'a> {
     /// Where the request went after its origin failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<&'a Failover>,
+}
+
+/// What the WAF found. Never what a client wrote.
+#[derive(Debug, Clone, Serialize)]
+pub struct Waf {
+    /// What became of the request.
+    pub verdict: WafVerdict,
+    /// Ids of the rules that matched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<u32>,
+    /// The anomaly score.
+    pub score: u32,
 }
 
 /// One attempt at an origin server.

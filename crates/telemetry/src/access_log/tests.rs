@@ -19,6 +19,7 @@ fn entry(status: u16) -> Entry<'static> {
         not_stored: None,
         reason: None,
         error: None,
+        waf: None,
         user_agent: None,
         generation: 1,
         attempts: &[],

@@ -201,7 +201,7 @@ impl Reloader {
     /// Everything that can fail, before anything changes.
     fn prepare(&self) -> Result<(Snapshot, super::endpoints::Prepared, Vec<Diagnostic>), Vec<Diagnostic>> {
         // A fault in reading a file must cost this reload only, not the thread that does all later ones.
-        let Ok(loaded) = catch_unwind(AssertUnwindSafe(|| leeward_config::load_to_run(&self.path))) else {
+        let Ok(loaded) = catch_unwind(AssertUnwindSafe(|| crate::waf::load_to_run(&self.path))) else {
             return Err(vec![whole_file(&self.path, "the configuration could not be read: internal fault")]);
         };
         let Loaded { snapshot, mut diagnostics, .. } = loaded;

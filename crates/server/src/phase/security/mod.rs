@@ -2,11 +2,14 @@
 //! refusal is a reason to fail over.
 
 mod lists;
+mod waf;
 
 use pingora::http::RequestHeader;
 
 use crate::answer::Answer;
 use crate::context::{Context, Route};
+
+pub(crate) use waf::{guard, judge};
 
 /// Asks each check in the order of policy-language.md 2.
 ///
@@ -22,6 +25,6 @@ pub(crate) fn check(request: &RequestHeader, ctx: &Context) -> Result<(), Answer
 }
 
 /// Whether every request for this URL would be let pass, whoever asks and whenever.
-pub(crate) fn by_url_alone(route: &Route, _ctx: &Context) -> bool {
-    !lists::wanted(route)
+pub(crate) fn by_url_alone(route: &Route, ctx: &Context) -> bool {
+    !lists::wanted(route) && !waf::wanted(&ctx.snapshot, route.site.as_deref())
 }

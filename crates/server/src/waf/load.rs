@@ -1,0 +1,85 @@
+//! A configuration that names rules is only good with them: they are loaded before it is published, and what is wrong with them is
+//! said like everything else that is wrong with it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use leeward_config::ready::Waf;
+use leeward_config::{Diagnostic, Loaded, Severity};
+use leeward_waf::modsecurity::ModSecurity;
+use leeward_waf::{Engine, Exclusion, Fault, Level, Plan};
+
+use super::Rules;
+
+/// Faults of rule files that are said.
+const MAX_FAULTS: usize = 100;
+/// Characters of a line of a rule file that are shown.
+const EXCERPT: usize = leeward_config::EXCERPT;
+
+/// Reads and checks a configuration as `leeward check` does, rules of the WAF included.
+#[must_use]
+pub fn load(path: &Path) -> Loaded {
+    with_rules(leeward_config::load(path))
+}
+
+/// The same for an edge that starts or reloads.
+#[must_use]
+pub fn load_to_run(path: &Path) -> Loaded {
+    with_rules(leeward_config::load_to_run(path))
+}
+
+fn with_rules(mut loaded: Loaded) -> Loaded {
+    static LOADINGS: AtomicU64 = AtomicU64::new(0);
+    let Some(waf) = loaded.snapshot.as_ref().and_then(|snapshot| snapshot.waf.as_ref()).map(Arc::clone) else {
+        return loaded;
+    };
+    match ModSecurity.load(&plan(&waf)) {
+        Ok(set) => {
+            log::info!("the WAF has {set:?}");
+            let generation = LOADINGS.fetch_add(1, Ordering::Relaxed);
+            waf.loaded.fill(Rules { set, generation });
+        }
+        Err(faults) => {
+            loaded.diagnostics.extend(faults.iter().take(MAX_FAULTS).map(|fault| diagnostic(fault, &waf)));
+            loaded.snapshot = None;
+        }
+    }
+    loaded
+}
+
+fn plan(waf: &Waf) -> Plan {
+    let exclusions = waf.exclusions.iter();
+    Plan {
+        files: waf.files.clone(),
+        levels: waf
+            .levels
+            .iter()
+            .map(|(paranoia, threshold)| Level { paranoia: *paranoia, threshold: *threshold })
+            .collect(),
+        exclusions: exclusions.map(|one| Exclusion { rule: one.rule, target: one.target.clone() }).collect(),
+        redos_guard: waf.redos_guard,
+    }
+}
+
+/// At the line of the rule file, or where the configuration names the rules.
+fn diagnostic(fault: &Fault, waf: &Waf) -> Diagnostic {
+    let (file, line, column) = match &fault.file {
+        Some(file) => (file, fault.line.max(1), 1),
+        None => (&waf.written.file, waf.written.line, waf.written.column),
+    };
+    let text = std::fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let excerpt = text.lines().nth(line - 1).filter(|_| fault.file.is_some()).unwrap_or_default();
+    let printable = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    Diagnostic {
+        file: file.display().to_string(),
+        line,
+        column,
+        severity: Severity::Error,
+        message: printable(&fault.message),
+        excerpt: printable(&excerpt.chars().take(EXCERPT).collect::<String>()),
+        caret: column,
+        hint: fault.hint.clone(),
+    }
+}

@@ -1,0 +1,90 @@
+//! What inspections cost, and whom.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use leeward_tests::turn;
+
+use super::*;
+
+/// Hits in a row on one kept connection: how long each took, ascending.
+fn hits(edge: &Edge, host: &str, number: usize, target: impl Fn(usize) -> String) -> Vec<Duration> {
+    let mut connection = edge.http().connect().unwrap();
+    let mut all: Vec<Duration> = (0..number)
+        .map(|n| {
+            let request = browser("GET", host, &target(n));
+            let began = Instant::now();
+            assert_eq!(connection.ask(&request).unwrap().status(), 200);
+            began.elapsed()
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn at(all: &[Duration], per_mille: usize) -> Duration {
+    all[(all.len() * per_mille / 1000).min(all.len() - 1)]
+}
+
+#[test]
+fn a_verdict_that_is_remembered_costs_a_hash() {
+    let _alone = turn::alone();
+    let origin = origin();
+    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let number = if std::env::var_os("LEEWARD_TEST_FULL").is_some() { 5000 } else { 500 };
+    let one = |_: usize| "/hot".to_owned();
+    for host in [BLOCK, "off.example.com"] {
+        hits(&edge, host, 20, one);
+    }
+    let off = hits(&edge, "off.example.com", number, one);
+    let remembered = hits(&edge, BLOCK, number, one);
+    let inspected = hits(&edge, BLOCK, number / 5, |n| format!("/hot?n={n}"));
+    for (name, all) in [("off", &off), ("remembered", &remembered), ("inspected, and fetched or stored", &inspected)] {
+        println!("{name}: p50 {:?} p99 {:?} of {}", at(all, 500), at(all, 990), all.len());
+    }
+    let metrics = edge.metrics();
+    println!(
+        "inspections: {}, mean {:.3} ms",
+        metrics.sum_of("leeward_waf_seconds_count"),
+        1000.0 * metrics.sum_of("leeward_waf_seconds_sum") / metrics.sum_of("leeward_waf_seconds_count")
+    );
+    assert!(metrics.sum_of("leeward_waf_remembered_total") >= number as f64);
+    assert!(at(&remembered, 500) < at(&inspected, 500), "{remembered:?}");
+}
+
+#[test]
+fn a_hostile_body_does_not_hold_up_the_hits_beside_it() {
+    let _alone = turn::alone();
+    let origin = origin();
+    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let full = std::env::var_os("LEEWARD_TEST_FULL").is_some();
+    let number = if full { 20_000 } else { 1000 };
+    let one = |_: usize| "/hot".to_owned();
+    hits(&edge, BLOCK, 50, one);
+    let body = ["a=", &"'\"".repeat(32 * 1024)].concat();
+    let alone = hits(&edge, BLOCK, number, one);
+    let stop = AtomicBool::new(false);
+    let (beside, sent) = std::thread::scope(|scope| {
+        let hostile = scope.spawn(|| {
+            let mut sent = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                ask(&edge, &post(BLOCK, "/form", FORM, body.as_bytes()));
+                assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+                sent += 1;
+            }
+            sent
+        });
+        let beside = hits(&edge, BLOCK, number, one);
+        stop.store(true, Ordering::Relaxed);
+        (beside, hostile.join().unwrap())
+    });
+    let (before, after) = (at(&alone, 990), at(&beside, 990));
+    println!(
+        "hits alone: p50 {:?} p99 {before:?}; beside {sent} hostile bodies of 64 KB, one after the other: p50 {:?} p99 {after:?}",
+        at(&alone, 500),
+        at(&beside, 500)
+    );
+    // a shared machine says little about a tenth; the figures are for who measures alone
+    assert!(after < before * 4 + Duration::from_millis(10), "{before:?} {after:?}");
+}
