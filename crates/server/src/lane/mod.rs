@@ -221,6 +221,7 @@ impl Lane {
                 not_stored: None,
                 reason: None::<Reason>,
                 error: error.as_deref().map(bounded),
+                waf: None,
                 user_agent: head.user_agent.map(bounded),
                 generation: known.generation,
                 attempts: &[],
