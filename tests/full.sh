@@ -20,6 +20,9 @@ LEEWARD_TEST_FOR=60s cargo test --locked -p leeward-tests --test edge -- --nocap
 step "benchmark: decisions of 10, 1,000 and 10,000 rules"
 cargo bench --locked -p leeward-rules
 
+step "the WAF: every printable byte and every pair of two, repeated, stays cheap; what an inspection costs"
+LEEWARD_TEST_FULL=1 cargo test --release --locked -p leeward-waf --test core -- --nocapture --test-threads=1 hostile:: cost::
+
 step "release build"
 cargo build --release --locked -p leeward
 ls -l target/release/leeward
@@ -36,6 +39,10 @@ step "the cache in full size: crashes, damage, failing disks, a million objects,
 LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 LEEWARD_TEST_KILLS="${LEEWARD_TEST_KILLS:-50}" \
     cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 \
     disk:: memory:: purging:: readers:: variants::
+
+step "the WAF: hits beside hostile bodies, verdicts that are remembered"
+LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 \
+    cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 waf::hostile
 
 step "container image"
 if docker version >/dev/null 2>&1; then

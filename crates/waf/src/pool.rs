@@ -17,7 +17,7 @@ const QUEUE: usize = 4;
 /// The fewest threads: one long inspection must not be the only one.
 const MIN_THREADS: usize = 2;
 /// How far the threads stand back behind those that serve.
-const NICE: i32 = 5;
+const NICE: i32 = 10;
 
 /// The threads, and what waits for them. Dropping it ends them once they are idle.
 #[derive(Debug)]

@@ -108,8 +108,8 @@ impl Api {
     pub(super) fn load(file: &str) -> Result<Self, String> {
         // SAFETY: loading runs the initialisers of libmodsecurity and of what it links, which are made for that; no thread of
         // this program unloads it again.
-        let library = unsafe { Library::new(file) }.map_err(|error| error.to_string())?;
-        let functions = Functions::of(&library).map_err(|error| error.to_string())?;
+        let library = unsafe { Library::new(file) }.map_err(|error| why(&error))?;
+        let functions = Functions::of(&library).map_err(|error| why(&error))?;
         // SAFETY: the type is that of the function in the C header of 3.0.13 and later.
         let error_cleanup = unsafe { library.get::<ErrorCleanup>(b"msc_rules_error_cleanup\0") };
         let error_cleanup = error_cleanup.ok().map(|symbol| *symbol);
@@ -145,6 +145,11 @@ impl Api {
         }
         text
     }
+}
+
+/// The loader's own words stand behind the crate's.
+fn why(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A rule set: first filled, then shared.
@@ -395,3 +400,26 @@ const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Arc<Rules>>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_missing_or_another_one_is_an_error() {
+        for (file, said) in [("libmodsecurity.so.99", "libmodsecurity.so.99"), ("libc.so.6", "msc_init")] {
+            let error = Api::load(file).err().unwrap_or_default();
+            assert!(error.contains(said), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_keeps_a_bounded_number_of_messages() {
+        let mut messages = Messages::default();
+        let long = CString::new(vec![b'a'; MAX_MESSAGE + 1]).unwrap();
+        (0..2 * MAX_MESSAGES).for_each(|_| messages.add(&long));
+        assert_eq!((messages.texts.len(), messages.texts[0].len()), (MAX_MESSAGES, MAX_MESSAGE));
+        // nothing to write to, nothing to say: nothing happens
+        on_message(ptr::null_mut(), ptr::null());
+    }
+}

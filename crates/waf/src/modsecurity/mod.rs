@@ -119,3 +119,22 @@ fn new_enough(version: &str) -> bool {
         numbers.map(|numbers| numbers.split('.').map_while(|number| number.parse().ok()).collect::<Vec<u32>>());
     numbers.is_none_or(|numbers| numbers.len() != 3 || numbers.as_slice() >= OLDEST.as_slice())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_too_old_is_known_by_its_name() {
+        for (version, want) in [
+            ("ModSecurity v3.0.9 (Linux)", true),
+            ("ModSecurity v3.0.14 (Linux)", true),
+            ("ModSecurity v3.1.0 (Linux)", true),
+            ("ModSecurity v3.0.8 (Linux)", false),
+            ("ModSecurity v2.9.7 (Linux)", false),
+            ("ModSecurity", true),
+        ] {
+            assert_eq!(new_enough(version), want, "{version}");
+        }
+    }
+}

@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod cost;
 mod files;
 mod hostile;
 mod swaps;
