@@ -22,7 +22,6 @@ const KEYS: &[(&str, When)] = &[
     ("server.listen.*.tls.http3", True),
     ("geo.database", Given),
     ("country_filters", NotEmpty),
-    ("token_auth", Given),
     ("rate_limits", NotEmpty),
 ];
 
@@ -30,7 +29,7 @@ const KEYS: &[(&str, When)] = &[
 const MATCHES: &[&str] = &["geography"];
 
 /// Behaviours of the policy language.
-const BEHAVIORS: &[&str] = &["token-auth", "ectoken", "geo-blacklist", "geo-whitelist", "content-compression"];
+const BEHAVIORS: &[&str] = &["geo-blacklist", "geo-whitelist", "content-compression"];
 
 impl When {
     fn holds(&self, value: &Value) -> bool {

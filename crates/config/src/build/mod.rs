@@ -12,6 +12,7 @@ mod servers;
 mod shield;
 mod sites;
 mod tls;
+mod tokens;
 mod waf;
 
 use std::collections::HashMap;
@@ -48,7 +49,8 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
     let mut origins = origins::origins(report, gathered, &hosts, &server);
     let guards = waf::guards(report, gathered);
-    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache, &guards.sites);
+    let tokens = tokens::tokens(report, gathered, &origins);
+    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache, &guards.sites, tokens.as_ref());
     if report.has_errors() {
         return None;
     }
@@ -67,6 +69,7 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
         origins,
         directories,
         sites,
+        tokens,
         addresses,
         dns,
         debug,

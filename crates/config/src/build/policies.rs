@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::origins::Origins;
 use super::policy_origins::is_all_of;
 use super::sites::Hosts;
-use crate::ready::{Backup, Origin, OriginServer, PolicyOrigins};
+use super::tokens;
+use crate::ready::{Backup, Origin, OriginServer, PolicyOrigins, Tokens};
 use crate::report::{At, Purpose, Report};
 use crate::tree::{Form, Step};
 use crate::{diagnostic, gather, place, unsupported, written};
@@ -44,6 +45,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) own: Option<&'a Arc<Origin>>,
     /// Whether the site names an origin, known or not.
     pub(super) has_origin: bool,
+    /// The keys of tokens.
+    pub(super) tokens: Option<&'a Tokens>,
 }
 
 /// The policy of a site, empty if it has none or a wrong one, and the origins that it names.
@@ -133,6 +136,13 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
         }
     }
     let policy = Policy::compile(&written?, &context);
+    let platform = around.own.map(|own| own.platform).unwrap_or_default();
+    if around.tokens.is_none_or(|tokens| tokens.of(platform).keys.is_empty()) {
+        for path in policy.ectokens() {
+            let at = path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
+            tokens::without_key(around.report, &at, platform);
+        }
+    }
     let named = name_origins(around, document, &policy, origins);
     Some((policy, named))
 }

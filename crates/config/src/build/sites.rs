@@ -11,7 +11,7 @@ use super::origins::Origins;
 use super::policies;
 use crate::gather::Gathered;
 use crate::read::suggestion;
-use crate::ready::{Cache, Guard, Origin, OriginServer, Platform, QueryString, Site, Sites};
+use crate::ready::{Cache, Guard, Origin, OriginServer, Platform, QueryString, Site, Sites, Tokens};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -120,6 +120,7 @@ pub(super) fn sites(
     origins: &mut Origins,
     cache: &Cache,
     guards: &[Option<Arc<Guard>>],
+    tokens: Option<&Tokens>,
 ) -> Sites {
     let mut sites = Sites::default();
     let mut documents = policies::Documents::default();
@@ -135,8 +136,14 @@ pub(super) fn sites(
         if own.is_none() && written.origin.is_none() && !has_policy && !report.any_wrong(at) {
             report.missing(at, "origin").hint("the directory of an origin: `origin: photos`");
         }
-        let around =
-            policies::Surroundings { report, hosts, host, own: own.as_ref(), has_origin: written.origin.is_some() };
+        let around = policies::Surroundings {
+            report,
+            hosts,
+            host,
+            own: own.as_ref(),
+            has_origin: written.origin.is_some(),
+            tokens,
+        };
         let (policy, policy_origins) = policies::of_site(&around, &mut documents, at, written, origins);
         let query_string =
             written.query_string.unwrap_or(if has_policy { QueryString::Unique } else { cache.query_string });

@@ -4,6 +4,7 @@ mod backup;
 mod origins;
 mod shield;
 mod sites;
+mod tokens;
 mod waf;
 
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,7 @@ pub use origins::{
 };
 pub use shield::{Pop, Region, Shield};
 pub use sites::{PolicyOrigins, Site, Sites};
+pub use tokens::{PlatformTokens, Tokens, Tree};
 pub use waf::{Exclusion, Guard, Slot, Waf, Written};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub directories: Directories,
     /// Every site, indexed by host.
     pub sites: Sites,
+    /// Tokens asked for by directory; absent: none, and no rule asks for an ectoken.
+    pub tokens: Option<Tokens>,
     /// Address blocks that customers let through their firewalls.
     pub addresses: Addresses,
     /// Who answers for names of origin servers.

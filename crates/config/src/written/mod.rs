@@ -9,6 +9,7 @@ mod security;
 mod server;
 mod shield;
 mod sites;
+mod tokens;
 mod units;
 mod waf;
 
@@ -20,10 +21,11 @@ use serde::{Deserialize, Serialize};
 pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
 pub use origins::{Backup, HealthCheck, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
-pub use security::{Addresses, CountryFilter, Denial, FilterAction, Geo, PlatformTokens, TokenAuth, TokenDirectory};
+pub use security::{Addresses, CountryFilter, FilterAction, Geo};
 pub use server::{Admin, Certificate, Debug, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use shield::{Pop, Pops, Shield};
 pub use sites::Site;
+pub use tokens::{Denial, PlatformTokens, TokenAuth, TokenDirectory, TokenVersion};
 pub use units::{MAX_SPAN, Size, Span};
 pub use waf::{SiteWaf, Waf, WafExclusion, WafGuard, WafInspect, WafMode, WafOverLimit, WafOverload};
 

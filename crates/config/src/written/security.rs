@@ -1,11 +1,8 @@
-//! Written: `geo`, `country_filters`, `token_auth`, `addresses`.
-
-use std::collections::BTreeMap;
+//! Written: `geo`, `country_filters`, `addresses`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
 use crate::ready::Platform;
 
 /// Where countries of client addresses come from.
@@ -39,55 +36,6 @@ pub enum FilterAction {
     Allow,
     /// Not these countries.
     Block,
-}
-
-/// Tokens asked for by directory.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TokenAuth {
-    /// Directories that need a token.
-    pub directories: Vec<TokenDirectory>,
-    /// The key that tokens are made with.
-    pub primary_key: Option<Secret>,
-    /// A second key that is accepted, for changing keys.
-    pub backup_key: Option<Secret>,
-    /// What a client without a valid token gets.
-    pub denial: Option<Denial>,
-    /// The same for one platform.
-    pub platforms: BTreeMap<Platform, PlatformTokens>,
-}
-
-/// A directory that needs a token.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["path"]))]
-pub struct TokenDirectory {
-    /// Platform of the directory.
-    pub platform: Platform,
-    /// Path on that platform: `/<directory>/...`.
-    pub path: Option<String>,
-}
-
-/// What a client without a valid token gets.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Denial {
-    /// Status.
-    pub status: Option<u16>,
-    /// Location, for a redirect.
-    pub location: Option<String>,
-}
-
-/// Tokens of one platform.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlatformTokens {
-    /// The key that tokens are made with.
-    pub primary_key: Option<Secret>,
-    /// A second key that is accepted, for changing keys.
-    pub backup_key: Option<Secret>,
-    /// What a client without a valid token gets.
-    pub denial: Option<Denial>,
 }
 
 /// Address blocks that customers let through their firewalls; printed by `leeward origins --allow-list`.
