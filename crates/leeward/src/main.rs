@@ -33,6 +33,8 @@ enum Command {
     Origins(commands::origins::Args),
     /// Purge URLs, prefixes, hosts, tags or everything from the running edge's cache.
     Purge(commands::purge::Args),
+    /// Make and read tokens: ectokens, and those of token-auth.
+    Token(commands::token::Args),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Start a small origin, its mirror and an edge on loopback, and say what to try.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Origins(args) => commands::origins::run(&args),
         Command::Purge(args) => commands::purge::run(&args),
+        Command::Token(args) => commands::token::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Demo(args) => commands::demo::run(&args),
     };

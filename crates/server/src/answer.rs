@@ -1,7 +1,7 @@
 //! What the edge answers by itself. Every refusal, redirect and error is one [`Answer`], written in one place.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use leeward_telemetry::Reason;
 use leeward_telemetry::status_fields::{self, NAME};
 use pingora::http::ResponseHeader;
@@ -33,6 +33,8 @@ pub(crate) struct Answer {
     pub(crate) reason: Reason,
     /// Where to, for a redirect.
     pub(crate) location: Option<String>,
+    /// One more field that goes with the status.
+    pub(crate) field: Option<(HeaderName, HeaderValue)>,
     /// Whether the connection must be closed: after a request whose framing cannot be trusted.
     pub(crate) close: bool,
 }
@@ -40,12 +42,18 @@ pub(crate) struct Answer {
 impl Answer {
     /// A refusal or an error.
     pub(crate) const fn error(status: u16, reason: Reason) -> Self {
-        Self { status, reason, location: None, close: false }
+        Self { status, reason, location: None, field: None, close: false }
     }
 
     /// A redirect.
     pub(crate) const fn redirect(status: u16, reason: Reason, location: String) -> Self {
-        Self { status, reason, location: Some(location), close: false }
+        Self { status, reason, location: Some(location), field: None, close: false }
+    }
+
+    /// The same with one more field.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.field = Some((name, value));
+        self
     }
 
     /// The same, with the connection closed afterwards.
@@ -80,6 +88,9 @@ impl Answer {
             405 => header.insert_header("Allow", SERVED)?,
             503 => header.insert_header("Retry-After", WAIT)?,
             _ => {}
+        }
+        if let Some((name, value)) = &self.field {
+            header.insert_header(name, value)?;
         }
         debug::tell_own(session, &mut header, ctx)?;
         let header_only = session.req_header().method == Method::HEAD;

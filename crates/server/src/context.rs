@@ -13,6 +13,7 @@ use leeward_cache::purge::Sequence;
 use leeward_config::ready::{Origin, Site, Snapshot, Timeouts};
 use leeward_origin::{Failure, Target, Walk, Watch};
 use leeward_rules::decide::{self, OriginChoice};
+use leeward_rules::token::Code;
 use leeward_rules::{Effective, Facts, Path, Place, Policy, Scheme};
 use leeward_telemetry::access_log::{self, Attempt, Failover};
 use leeward_telemetry::debug_fields::Directives;
@@ -49,6 +50,8 @@ pub struct Context {
     pub(crate) slice: Option<Box<Slice>>,
     /// What the WAF found, where it found something. Written by phase/security.
     pub(crate) waf: Option<Box<access_log::Waf>>,
+    /// What became of the token that the URL needs; absent: it needs none. Written by phase/security.
+    pub(crate) token: Option<Code>,
     /// Why the edge answered by itself, or what failed.
     pub(crate) reason: Option<Reason>,
     /// What failed, in words, for the log.
@@ -75,6 +78,17 @@ pub(crate) struct Client {
     pub(crate) midgress: bool,
     /// The client knows the secret of `debug`: what it wants to be told. Written by phase/debug.
     pub(crate) debug: Option<Directives>,
+    /// Set when tokens were asked for and good, of this request or of the one that it is made for. Written by phase/security.
+    pub(crate) admitted: Option<Box<Admitted>>,
+}
+
+/// What was taken out of a request with its tokens.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Admitted {
+    /// The query with the tokens, where the origin gets them.
+    pub(crate) query: Option<Box<str>>,
+    /// The cookie and field that may have carried one.
+    pub(crate) name: Option<Box<str>>,
 }
 
 /// What is asked for.
@@ -251,6 +265,7 @@ impl Context {
                 place: None,
                 midgress: false,
                 debug: None,
+                admitted: None,
             },
             route: None,
             lookup: Lookup::default(),
@@ -260,6 +275,7 @@ impl Context {
             slices: Slices::default(),
             slice: None,
             waf: None,
+            token: None,
             reason: None,
             error: None,
             body_seen: 0,
@@ -283,6 +299,12 @@ impl Context {
             place: self.client.place.as_ref(),
             now: unix(self.started_at),
         }
+    }
+
+    /// The query that the origin gets: with the tokens where it is to have them.
+    pub(crate) fn query_for_origin<'a>(&'a self, request: &'a RequestHeader) -> Option<&'a str> {
+        let with_tokens = self.client.admitted.as_deref().and_then(|admitted| admitted.query.as_deref());
+        with_tokens.or(request.uri.query())
     }
 
     /// Keeps an attempt for the log, also for the parent's when this is an alternate request.

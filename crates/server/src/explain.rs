@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use http::{Method, Uri};
 use leeward_config::Snapshot;
 use leeward_rules::decide::{AccessMode, Way};
-use leeward_rules::{Code, Place, Scheme, explain};
+use leeward_rules::token::Code;
+use leeward_rules::{Code as PlaceCode, Place, Scheme, explain};
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub struct Question {
     /// The client.
     pub client_ip: IpAddr,
     /// Where the client is, an ISO 3166-1 code.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// When.
     pub at: SystemTime,
 }
@@ -45,6 +46,8 @@ pub struct Explanation {
     pub site: Option<String>,
     /// The path in the form that rules match on.
     pub path: Option<String>,
+    /// What became of the token that the URL needs.
+    pub token: Option<&'static str>,
     /// The edge's own answer, when it would not go further.
     pub answer: Option<Own>,
     /// Every rule, every match, and what is in force.
@@ -124,29 +127,28 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
         Some("http") => Scheme::Http,
         _ => return Err(format!("{}: a URL begins with http:// or https://", question.url)),
     };
-    let header = header_of(question).map_err(|error| error.to_string())?;
+    let as_sent = header_of(question).map_err(|error| error.to_string())?;
     let mut ctx = Context::new(snapshot);
     ctx.started_at = question.at;
     ctx.client.address = question.client_ip;
     ctx.client.scheme = scheme;
     ctx.client.place = question.country.map(|country| Place { country: Some(country), ..Place::default() });
+    let mut header = as_sent.clone();
     let answer = request::check_head(&header, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
-        .and_then(|()| security::check(&header, &ctx))
+        .and_then(|()| security::check(&mut header, &mut ctx))
         .and_then(|()| request::redirect(&mut ctx).map_or(Ok(()), Err))
         .err();
     let mut out = Explanation {
-        url: question.url.to_string(),
+        url: without_token(question, &header, &ctx),
         site: ctx.route.as_ref().map(|route| route.label.as_str().to_owned()),
         path: ctx.route.as_ref().map(|route| route.path.as_str().to_owned()),
-        rules: ctx
-            .route
-            .as_ref()
-            .and_then(|route| Some(explain::explain(route.policy()?, &ctx.facts(route, &header), AccessMode::Exempt))),
+        rules: ctx.route.as_ref().and_then(|route| Some(explained(route, &ctx, &as_sent, &header)?)),
         cache: None,
         origin: None,
         plan: Vec::new(),
         failover: Vec::new(),
+        token: ctx.token.map(Code::word),
         answer: answer.map(|Answer { status, reason, location, .. }| Own { status, reason, location }),
     };
     if out.answer.is_some() {
@@ -160,6 +162,26 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
         out.plan = plan(&ctx, route, &out);
     }
     Ok(out)
+}
+
+/// Rules match on the request as it was sent; what is decided is shown for the request without its token.
+fn explained(
+    route: &Route,
+    ctx: &Context,
+    as_sent: &RequestHeader,
+    header: &RequestHeader,
+) -> Option<explain::Explanation> {
+    let (sent, rest) = (ctx.facts(route, as_sent), ctx.facts(route, header));
+    Some(explain::explain_without_token(route.policy()?, &sent, &rest, AccessMode::Exempt))
+}
+
+/// The URL asked about. Whoever reads an explanation need not be who holds the token.
+fn without_token(question: &Question, header: &RequestHeader, ctx: &Context) -> String {
+    if ctx.token.is_none() {
+        return question.url.to_string();
+    }
+    let authority = question.url.authority().map_or("", |authority| authority.as_str());
+    format!("{}://{authority}{}", ctx.client.scheme.as_str(), header.uri)
 }
 
 /// The request as the edge would receive it.

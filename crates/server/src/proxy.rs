@@ -66,7 +66,7 @@ impl Leeward {
             // the request that it is for was judged
             return Ok(());
         }
-        security::check(session.req_header(), ctx)?;
+        security::check(session.req_header_mut(), ctx)?;
         if let Some(guard) = security::guard(session, ctx) {
             // boxed: few requests are judged, and all would carry the room for what this waits for
             Box::pin(security::judge(self, session, ctx, &guard)).await?;

@@ -72,7 +72,9 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         Reason::Loop => "leeward; error=proxy_loop_detected",
         Reason::Malformed => "leeward; error=http_request_error",
         Reason::UnknownSite | Reason::NoOrigin => "leeward; error=destination_not_found",
-        Reason::IpBlacklist
+        Reason::Ectoken
+        | Reason::TokenAuth
+        | Reason::IpBlacklist
         | Reason::IpWhitelist
         | Reason::GeoBlacklist
         | Reason::GeoWhitelist

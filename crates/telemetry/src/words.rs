@@ -84,6 +84,10 @@ words! {
         NoOrigin = "no_origin",
         /// The method is not served (CONNECT, TRACE).
         Method = "method",
+        /// The URL needs an ectoken, and the request has no good one.
+        Ectoken = "ectoken",
+        /// The URL needs a `token-auth` token, and the request has no good one.
+        TokenAuth = "token_auth",
         /// `ip-blacklist`
         IpBlacklist = "ip_blacklist",
         /// `ip-whitelist`
@@ -158,6 +162,8 @@ impl Reason {
                 | Self::UnknownSite
                 | Self::NoOrigin
                 | Self::Method
+                | Self::Ectoken
+                | Self::TokenAuth
                 | Self::IpBlacklist
                 | Self::IpWhitelist
                 | Self::GeoBlacklist

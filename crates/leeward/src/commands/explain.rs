@@ -48,7 +48,8 @@ fn url(text: &str) -> Result<http::Uri, String> {
     if matches!(url.scheme_str(), Some("http" | "https")) { Ok(url) } else { Err(wanted()) }
 }
 
-fn time(text: &str) -> Result<SystemTime, String> {
+/// A point in time, RFC 3339.
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
     humantime::parse_rfc3339_weak(text).map_err(|_| "a time is written 2026-01-31T12:00:00Z (RFC 3339)".to_owned())
 }
 
@@ -107,6 +108,9 @@ fn text(found: &Explanation) -> String {
             let header = winner.header.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
             fact("in force", &format!("{}{header}, from rule {}", winner.behavior, winner.rule));
         }
+    }
+    if let Some(token) = found.token {
+        fact("token", token);
     }
     if let Some(answer) = &found.answer {
         let Own { status, reason, location } = answer;

@@ -9,6 +9,7 @@ pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod token;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -78,3 +78,17 @@ impl std::fmt::Display for Code {
         f.write_str(self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn every_code_is_in_the_documentation_with_its_meaning() {
+        let text = include_str!("../../../../docs/operations.md");
+        for code in Code::ALL {
+            let row = format!("| `{code}` | {} |", code.about());
+            assert!(text.lines().any(|line| line == row), "not in docs/operations.md: {row}");
+        }
+    }
+}

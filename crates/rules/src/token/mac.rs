@@ -294,16 +294,6 @@ impl TokenAuth {
         (name == &*self.name).then(|| value.trim_matches('"'))
     }
 
-    /// A `Cookie` line without the token's cookie; nothing when it had none.
-    #[must_use]
-    pub fn without_cookie(&self, line: &str) -> Option<String> {
-        let is_token = |pair: &&str| pair.trim().split('=').next() == Some(&self.name);
-        line.split(';').any(|pair| is_token(&pair)).then(|| {
-            let rest: Vec<&str> = line.split(';').filter(|pair| !is_token(pair)).map(str::trim).collect();
-            rest.join("; ")
-        })
-    }
-
     /// Whether this token lets the request of these facts pass.
     #[must_use]
     pub fn verify(&self, token: &str, facts: &Facts<'_>) -> Code {
@@ -375,6 +365,16 @@ impl TokenAuth {
         };
         if fields.acl.is_none_or(covers) { Code::Allow } else { Code::UrlAllow }
     }
+}
+
+/// A `Cookie` line without the cookie of this name; nothing when it had none.
+#[must_use]
+pub fn without_cookie(name: &str, line: &str) -> Option<String> {
+    let is_token = |pair: &&str| pair.trim().split('=').next() == Some(name);
+    line.split(';').any(|pair| is_token(&pair)).then(|| {
+        let rest: Vec<&str> = line.split(';').filter(|pair| !is_token(pair)).map(str::trim).collect();
+        rest.join("; ")
+    })
 }
 
 /// The path in normal form, and decoded where that differs.

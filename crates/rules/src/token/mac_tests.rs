@@ -213,7 +213,7 @@ fn a_token_is_looked_for_in_query_cookies_and_header() {
         ("a=1; b=hdnts=x", None),
         ("Hdnts=x", None),
     ] {
-        assert_eq!(auth.without_cookie(line).as_deref(), rest, "{line}");
+        assert_eq!(without_cookie("hdnts", line).as_deref(), rest, "{line}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What remains of a request: one line, and the numbers.
 
 use leeward_rules::Scheme;
+use leeward_rules::token::Code;
 use leeward_telemetry::access_log::{Attempt, Entry, bounded};
 use leeward_telemetry::metrics::{self, NO_SITE};
 use leeward_telemetry::{CacheState, FailoverTo, Reason};
@@ -60,6 +61,7 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
             collapsed: ctx.lookup.collapsed,
             not_stored: ctx.lookup.refused,
             reason: ctx.reason,
+            token: ctx.token.map(Code::word),
             error: ctx.error.as_deref(),
             waf: ctx.waf.as_deref(),
             user_agent: text(http::header::USER_AGENT).map(bounded),

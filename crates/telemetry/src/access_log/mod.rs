@@ -76,6 +76,9 @@ pub struct Entry<'a> {
     /// Why the edge answered by itself or what failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// What became of the token that the URL needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'static str>,
     /// What failed, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,

@@ -18,6 +18,7 @@ fn entry(status: u16) -> Entry<'static> {
         collapsed: false,
         not_stored: None,
         reason: None,
+        token: None,
         error: None,
         waf: None,
         user_agent: None,

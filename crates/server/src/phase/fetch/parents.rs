@@ -63,7 +63,7 @@ pub(super) fn asked(ctx: &Context) -> bool {
 /// Makes the client's request a parent's: as it came, with the client's name. What rules change is changed by the parent, which
 /// has the same rules and must see what they match on.
 pub(super) fn prepare(request: &mut RequestHeader, route: &Route, ctx: &Context) -> pingora::Result<()> {
-    let uri = target(request.uri.path(), request.uri.query())?;
+    let uri = target(request.uri.path(), ctx.query_for_origin(request))?;
     request.set_uri(uri);
     request.insert_header("Host", route.authority.as_str())?;
     add_own(request, route, ctx)?;

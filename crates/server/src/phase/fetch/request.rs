@@ -33,7 +33,7 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let path = if request.uri.path() == "*" { "*" } else { path };
     match followed(ctx) {
         Some(followed) => request.set_uri(target(&followed.target, None)?),
-        None => request.set_uri(target(path, request.uri.query())?),
+        None => request.set_uri(target(path, ctx.query_for_origin(request))?),
     }
     request.insert_header("Host", &*host_for(route, ctx))?;
     unkeyed::strip(request);

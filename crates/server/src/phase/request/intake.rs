@@ -17,6 +17,7 @@ use super::address::host_of;
 use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
+use crate::phase::security::tokens;
 use crate::phase::{debug, slices};
 use crate::{accept, node};
 
@@ -119,6 +120,9 @@ fn adopt(session: &mut Session, ctx: &mut Context, request: &AlternateRequest) -
     header.set_uri(uri);
     ctx.snapshot = Arc::clone(&request.snapshot);
     ctx.client = request.client.clone();
+    if let Some(admitted) = &mut ctx.client.admitted {
+        tokens::adopted(header, admitted);
+    }
     ctx.alternate = Some(request.target.clone());
     Ok(())
 }
@@ -131,6 +135,8 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
     if session.subrequest_ctx.is_some() {
         if ctx.alternate.is_none() {
             ctx.client.address = client_address(session, ctx);
+            // a refresh in the background: its client's token was good, and may be over now
+            ctx.client.admitted = Some(Box::default());
         }
         return Ok(());
     }

@@ -87,6 +87,16 @@ fn apply_rules(request: &RequestHeader, ctx: &Context, route: &mut Route) {
     (route.effective, route.redirect) = (effective, redirect);
 }
 
+/// Builds the redirect anew, when there is one: the URL that it leads to has no token that the client's had.
+pub(crate) fn redirect_without_token(request: &RequestHeader, ctx: &mut Context) {
+    let Some(route) = ctx.route.as_ref().filter(|route| route.redirect.is_some()) else { return };
+    let decided =
+        route.rules().map(|(policy, effective)| decide::request(policy, effective, &ctx.facts(route, request)));
+    if let Some(route) = &mut ctx.route {
+        route.redirect = decided.and_then(|decided| decided.redirect);
+    }
+}
+
 /// The redirect that a `url-redirect` rule asks for. Given after the security phase: a refused client learns no address.
 pub(crate) fn redirect(ctx: &mut Context) -> Option<Answer> {
     // another tier has sent its client there already, or not

@@ -2,6 +2,7 @@
 //! refusal is a reason to fail over.
 
 mod lists;
+pub(crate) mod tokens;
 mod waf;
 
 use pingora::http::RequestHeader;
@@ -15,11 +16,12 @@ pub(crate) use waf::{guard, judge};
 ///
 /// # Errors
 /// The refusal of the first that refuses, never stored.
-pub(crate) fn check(request: &RequestHeader, ctx: &Context) -> Result<(), Answer> {
+pub(crate) fn check(request: &mut RequestHeader, ctx: &mut Context) -> Result<(), Answer> {
     if ctx.client.midgress {
-        // the edge asked before it asked this tier
-        return Ok(());
+        // the edge asked before it asked this tier; a token that it passed on is taken out here, too
+        return tokens::check(request, ctx);
     }
+    tokens::check(request, ctx)?;
     let Some(route) = &ctx.route else { return Ok(()) };
     lists::check(request, route, ctx)
 }
