@@ -220,6 +220,7 @@ impl Lane {
                 collapsed: false,
                 not_stored: None,
                 reason: None::<Reason>,
+                token: None,
                 error: error.as_deref().map(bounded),
                 waf: None,
                 user_agent: head.user_agent.map(bounded),

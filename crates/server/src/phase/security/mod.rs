@@ -28,5 +28,5 @@ pub(crate) fn check(request: &mut RequestHeader, ctx: &mut Context) -> Result<()
 
 /// Whether every request for this URL would be let pass, whoever asks and whenever.
 pub(crate) fn by_url_alone(route: &Route, ctx: &Context) -> bool {
-    !lists::wanted(route) && !waf::wanted(&ctx.snapshot, route.site.as_deref())
+    !tokens::wanted(route, &ctx.snapshot) && !lists::wanted(route) && !waf::wanted(&ctx.snapshot, route.site.as_deref())
 }

@@ -64,8 +64,7 @@ impl Ectoken<'_> {
     }
 }
 
-/// Whether this URL needs a token at all, good or not: then the request is no one's but the phases'.
-#[allow(dead_code, reason = "for the lane of hits, which answers before the phases")]
+/// Whether this URL needs a token at all: then it depends on the request what the answer is, and on the clock.
 pub(crate) fn wanted(route: &Route, snapshot: &Snapshot) -> bool {
     look(route, snapshot).is_some()
 }
