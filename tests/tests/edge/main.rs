@@ -30,6 +30,7 @@ mod streaming;
 mod tiers;
 mod timeouts;
 mod tls;
+mod tokens;
 mod variants;
 mod waf;
 mod websocket;
