@@ -21,7 +21,7 @@ const OF_EACH: usize = 334;
 /// Deadlines of the edge under test.
 const DEADLINE: Duration = Duration::from_secs(4);
 /// A slow client is gone this long after its deadline. A body must be silent, or trickle, for its whole time first.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(20);
 /// Hits while they are there.
 const HITS: usize = 1000;
 

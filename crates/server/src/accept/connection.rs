@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora::server::ShutdownWatch;
 
 use super::gate::{AddressPlace, Place};
+use crate::phase::request::strict::Refusal;
 use crate::tls::Certificates;
 
 /// One client connection, shared by all its requests.
@@ -119,6 +120,7 @@ tokio::task_local! {
 struct Current {
     connection: Arc<Connection>,
     counted: Cell<bool>,
+    checked: Option<Result<(), Refusal>>,
 }
 
 /// The connection of the request that the current task works on.
@@ -127,6 +129,12 @@ struct Current {
 #[must_use]
 pub fn connection() -> Option<Arc<Connection>> {
     REQUEST.try_with(|current| Arc::clone(&current.connection)).ok()
+}
+
+/// What was found out about the bytes of the current request's head before they were parsed; absent where nobody saw them, as in
+/// subrequests and over HTTP/2.
+pub(crate) fn checked_bytes() -> Option<Result<(), Refusal>> {
+    REQUEST.try_with(|current| current.checked).ok().flatten()
 }
 
 /// Stops the deadline of the request head. Called from `ProxyHttp::new_ctx`, the first hook after the head was read;
@@ -141,7 +149,12 @@ pub fn head_was_read() {
 }
 
 /// Runs the work on one request where [`connection`] and [`head_was_read`] can find its connection.
-pub(super) async fn scope<F: Future>(connection: Arc<Connection>, counted: bool, work: F) -> F::Output {
-    let current = Current { connection, counted: Cell::new(counted) };
+pub(super) async fn scope<F: Future>(
+    connection: Arc<Connection>,
+    counted: bool,
+    checked: Option<Result<(), Refusal>>,
+    work: F,
+) -> F::Output {
+    let current = Current { connection, counted: Cell::new(counted), checked };
     REQUEST.scope(current, work).await
 }

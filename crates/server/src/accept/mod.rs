@@ -12,12 +12,14 @@ mod connection;
 mod counters;
 mod edge;
 mod gate;
+mod head;
 mod http1;
 mod proxy_protocol;
 mod requests;
 mod short_reads;
 
 pub use bind::{BindError, Bound, Listening, bind, service};
+pub(crate) use connection::checked_bytes;
 pub(crate) use connection::whole_seconds;
 pub use connection::{Connection, connection, head_was_read};
 pub use counters::Counters;

@@ -13,6 +13,7 @@ use pingora::server::ShutdownWatch;
 
 use super::connection::{Connection, scope};
 use super::edge::h2_options;
+use crate::phase::request::strict::Refusal;
 
 /// One object per connection, because HTTP/2 runs every stream in a task of its own: a task-local set around the
 /// connection would not reach the hooks, one set here does. The framework's blanket `ServerApp` drives it.
@@ -36,8 +37,7 @@ where
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let complete_head = session.is_http2();
-        self.process(session, complete_head, shutdown).await
+        self.process(session, None, shutdown).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -54,11 +54,11 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    /// Serves one request. `complete_head` says that nothing of its head is still on the way.
+    /// Serves one request. `checked` is what was found out about the bytes of its head, if they were seen; then it is complete.
     pub(super) async fn process(
         &self,
         session: ServerSession,
-        complete_head: bool,
+        checked: Option<Result<(), Refusal>>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let counted = session.is_http2();
@@ -67,9 +67,10 @@ where
         } else {
             self.connection.requests.load(Ordering::Relaxed)
         };
-        let work = scope(Arc::clone(&self.connection), counted, self.proxy.process_new_http(session, shutdown));
+        let work = self.proxy.process_new_http(session, shutdown);
+        let work = scope(Arc::clone(&self.connection), counted, checked, work);
         // The first head is under the connection's own deadline, HTTP/2 streams begin with a complete one.
-        if complete_head || before == 0 {
+        if counted || checked.is_some() || before == 0 {
             return work.await;
         }
         let mut work = std::pin::pin!(work);

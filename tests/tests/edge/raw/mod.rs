@@ -9,7 +9,9 @@ use std::time::Duration;
 use leeward_tests::client::{Connection, Request};
 use leeward_tests::edge::{Edge, Setup};
 use leeward_tests::origin::{Answer, Origin, Received, Script};
+use leeward_tests::wait::{self, PATIENCE};
 use leeward_tests::wire::Lost;
+use serde_json::Value;
 
 use crate::stage;
 use case::Case;
@@ -31,7 +33,7 @@ fn recording() -> Origin {
 }
 
 /// What is wrong with how the edge took a case; nothing when it was right.
-fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize) -> Result<(), String> {
+fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize) -> Result<u16, String> {
     let before = origin.count();
     let mut connection = edge.http().connect().map_err(|lost| format!("no connection: {lost:?}"))?;
     let status = converse(&mut connection, case, number)?;
@@ -52,7 +54,11 @@ fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize) -> Result<(),
     if let Some(bytes) = origin.broken().last() {
         return Err(format!("status {status}, and the origin got {:?}", String::from_utf8_lossy(bytes)));
     }
-    if case.status.contains(&status) { Ok(()) } else { Err(format!("status {status}, not one of {:?}", case.status)) }
+    if case.status.contains(&status) {
+        Ok(status)
+    } else {
+        Err(format!("status {status}, not one of {:?}", case.status))
+    }
 }
 
 /// Sends a case and reads what comes; the status of the first answer.
@@ -107,7 +113,7 @@ fn settle(origin: &Origin, before: usize) {
     while origin.received().iter().skip(before).all(|got| got.target().starts_with("/control/"))
         && std::time::Instant::now() < deadline
     {
-        leeward_tests::wait::pause(Duration::from_millis(20));
+        wait::pause(Duration::from_millis(20));
         if origin.connections() == origin.received().len() {
             return;
         }
@@ -120,11 +126,23 @@ fn play(file: &str, at_least: usize) {
     assert!(corpus.len() >= at_least, "only {} cases in {file}", corpus.len());
     let origin = recording();
     let edge = edge(&origin);
-    let judged = corpus.iter().enumerate().filter_map(|(number, case)| {
-        judge(&edge, &origin, case, number).err().map(|why| format!("{}: {why}", case.what))
-    });
-    let wrong: Vec<String> = judged.collect();
+    let (mut wrong, mut refused) = (Vec::new(), 0);
+    for (number, case) in corpus.iter().enumerate() {
+        match judge(&edge, &origin, case, number) {
+            Ok(status) => refused += usize::from(status >= 400),
+            Err(why) => wrong.push(format!("{}: {why}", case.what)),
+        }
+    }
     assert!(wrong.is_empty(), "{file}: {} of {} cases:\n  {}", wrong.len(), corpus.len(), wrong.join("\n  "));
+    // every refusal is a line in the log and counted, and every line is JSON whatever a client wrote
+    let logged = |entries: &[Value]| entries.iter().filter(|entry| entry["status"].as_u64() >= Some(400)).count();
+    wait::until("the refusals to be logged", PATIENCE, || (logged(&edge.output().access()) >= refused).then_some(()));
+    let lines = edge.output().out();
+    let odd: Vec<_> = lines.iter().filter(|line| serde_json::from_str::<Value>(line).is_err()).collect();
+    assert!(odd.is_empty(), "{file}: {odd:?}");
+    let metrics = edge.metrics();
+    let counted = (400..600).map(|status| metrics.sum("leeward_requests_total", &[("status", &status.to_string())]));
+    assert!(counted.sum::<f64>() >= refused as f64, "{file}: fewer than {refused} counted");
     // nothing that a client wrote is an error of the edge's own
     let said: Vec<String> = edge.output().err().into_iter().filter(|line| line.contains("ERROR")).collect();
     assert!(said.is_empty(), "{file}: {said:#?}");

@@ -1,12 +1,15 @@
 //! The first check of a request head. A CDN stands between parsers it does not own: what two of them could read
 //! differently is refused here, before any rule, cache key or origin sees it.
 
+mod raw;
+
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 use leeward_config::ready::Limits;
 use leeward_telemetry::Reason;
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
+pub(crate) use raw::{check_raw, is_token};
 
 /// A length no origin could count otherwise: larger ones lose precision where numbers are doubles.
 const MAX_CONTENT_LENGTH: u64 = 1 << 53;
@@ -36,7 +39,14 @@ pub(crate) struct Refusal {
     pub(crate) detail: &'static str,
 }
 
-const fn malformed(detail: &'static str) -> Refusal {
+/// For a target that is too long to be parsed.
+pub(crate) const URI_TOO_LONG: Refusal =
+    Refusal { status: 414, reason: Reason::UriTooLong, detail: "request target too long" };
+/// For a header section that is too large to be parsed.
+pub(crate) const HEADERS_TOO_LARGE: Refusal =
+    Refusal { status: 431, reason: Reason::HeadersTooLarge, detail: "header section too large" };
+
+pub(crate) const fn malformed(detail: &'static str) -> Refusal {
     Refusal { status: 400, reason: Reason::Malformed, detail }
 }
 
@@ -62,37 +72,6 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks the bytes of an HTTP/1 head for what the parser repairs before anyone can see it: a request line of more than
-/// three words, both lengths (it drops one), folded lines, and lines that end without a carriage return.
-///
-/// # Errors
-/// The first rule broken.
-pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
-    let head = head.strip_suffix(b"\r\n\r\n").ok_or(malformed("head does not end in an empty line"))?;
-    let mut lines = lines(head);
-    let first = lines.next().unwrap_or(Ok(b""))?;
-    if first.iter().filter(|&&byte| byte == b' ').count() != 2 || has_control(first) {
-        return Err(malformed("request line is not three words"));
-    }
-    if first.contains(&b'#') {
-        return Err(malformed("fragment in the target"));
-    }
-    let (mut length, mut coding) = (false, false);
-    for line in lines {
-        let line = line?;
-        if line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t') {
-            return Err(malformed("folded line"));
-        }
-        let name = line.get(..memchr::memchr(b':', line).unwrap_or(line.len())).unwrap_or_default();
-        length |= name.eq_ignore_ascii_case(b"content-length");
-        coding |= name.eq_ignore_ascii_case(b"transfer-encoding");
-    }
-    if length && coding {
-        return Err(malformed("Content-Length with Transfer-Encoding"));
-    }
-    Ok(())
-}
-
 /// Refuses an answer whose body's end the framework would guess: with another coding than `chunked` it would take what is still
 /// encoded, up to the end of the connection, for the body, and keep it (RFC 9112 6.1).
 ///
@@ -108,19 +87,6 @@ pub(crate) fn answer(response: &ResponseHeader) -> pingora::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What stands between line ends, each of which must be CR LF. Every byte of every request passes here.
-fn lines(head: &[u8]) -> impl Iterator<Item = Result<&[u8], Refusal>> {
-    let mut rest = Some(head);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let Some((line, behind)) = memchr::memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) else {
-            return rest.take().map(Ok);
-        };
-        rest = behind.get(1..);
-        Some(line.strip_suffix(b"\r").ok_or(malformed("line without a carriage return")))
-    })
 }
 
 fn sizes(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
