@@ -143,7 +143,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
         url: without_token(question, &header, &ctx),
         site: ctx.route.as_ref().map(|route| route.label.as_str().to_owned()),
         path: ctx.route.as_ref().map(|route| route.path.as_str().to_owned()),
-        rules: ctx.route.as_ref().and_then(|route| Some(explained(route, &ctx, &as_sent, &header)?)),
+        rules: ctx.route.as_ref().and_then(|route| explained(route, &ctx, &as_sent, &header)),
         cache: None,
         origin: None,
         plan: Vec::new(),
