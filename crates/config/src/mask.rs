@@ -1,7 +1,8 @@
 //! Keeps secrets out of excerpts.
 
-/// Keys whose values are secrets, wherever they stand.
-const KEYS: [&str; 6] = ["token", "primary_key", "backup_key", "transitionKey", "salt", "key"];
+/// Keys whose values are secrets, wherever they stand; some of them are no keys, but what they are mistyped as.
+const KEYS: [&str; 10] =
+    ["token", "tokens", "secret", "secrets", "password", "primary_key", "backup_key", "transitionKey", "salt", "key"];
 /// Hex digits from which on the value of a plain `key` is taken for a token key and not for a file name.
 const LONG_HEX: usize = 8;
 

@@ -26,6 +26,7 @@ use pingora::server::ShutdownWatch;
 use pingora::{Error, ErrorType};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::life::Stage;
@@ -39,6 +40,8 @@ use routes::{Method, Route};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The whole request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections served at once, from tools and probes; more are closed unheard. Each may hold a request head of 1 MiB.
+const CONNECTIONS: usize = 128;
 /// Idle time of a kept connection, in seconds.
 const KEEPALIVE: u64 = 25;
 
@@ -70,13 +73,14 @@ pub struct Sources {
 pub struct Admin {
     stage: Stage,
     sources: Arc<Sources>,
+    room: Semaphore,
 }
 
 impl Admin {
     /// Answers from these sources.
     #[must_use]
     pub fn new(stage: Stage, sources: Sources) -> Self {
-        Self { stage, sources: Arc::new(sources) }
+        Self { stage, sources: Arc::new(sources), room: Semaphore::new(CONNECTIONS) }
     }
 
     async fn answer(&self, http: &mut ServerSession) -> Answer {
@@ -169,6 +173,7 @@ impl HttpServerApp for Admin {
         mut http: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        let Ok(_place) = self.room.try_acquire() else { return None };
         match timeout(HEAD_TIMEOUT, http.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Err(error)) if *error.etype() == ErrorType::InvalidHTTPHeader => {
