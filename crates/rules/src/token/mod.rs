@@ -10,6 +10,7 @@ mod base64;
 mod code;
 mod denial;
 pub mod ectoken;
+mod fields;
 mod glob;
 pub mod mac;
 mod place;
