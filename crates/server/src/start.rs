@@ -95,18 +95,7 @@ pub fn run(
     let tiers = Arc::new(Tiers::default());
 
     let current = life::publish(snapshot);
-    let (log, names, known_health) = (Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
-    let hooks = life::Hooks {
-        cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
-        cache_disk: Box::new(|bytes| cache.store.set_disk_limit(bytes)),
-        published: Box::new(move |snapshot| {
-            cache.store.set_max_object(snapshot.cache.max_object);
-            cache.store.set_variants(snapshot.cache.variants);
-            log.retarget(target(&snapshot.log.access));
-            names.follow(snapshot);
-            known_health.retain(snapshot);
-        }),
-    };
+    let hooks = hooks(cache, Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
     let reloader =
         Arc::new(Reloader::new(file, Arc::clone(&current), endpoints.certificates, Arc::clone(&metrics), hooks));
 
@@ -161,6 +150,21 @@ pub fn run(
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     ended();
     Ok(())
+}
+
+/// What hears of a new configuration.
+fn hooks(cache: &'static CacheParts, log: Arc<AccessLog>, names: Arc<Resolver>, health: Arc<Health>) -> life::Hooks {
+    life::Hooks {
+        cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
+        cache_disk: Box::new(|bytes| cache.store.set_disk_limit(bytes)),
+        published: Box::new(move |snapshot| {
+            cache.store.set_max_object(snapshot.cache.max_object);
+            cache.store.set_variants(snapshot.cache.variants);
+            log.retarget(target(&snapshot.log.access));
+            names.follow(snapshot);
+            health.retain(snapshot);
+        }),
+    }
 }
 
 /// The limits of connections under the running configuration; there is room for no more than `room`.
