@@ -38,7 +38,7 @@ fn carriers(payload: &str, host: &str) -> [(&'static str, Request); 3] {
 #[test]
 fn attacks_are_refused_before_the_origin_hears_of_them() {
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let mut stopped: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
     let mut passed = Vec::new();
     for (kind, payload) in lines(ATTACKS) {
@@ -79,7 +79,7 @@ const LEAST: usize = 960;
 #[test]
 fn ordinary_requests_pass() {
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let (mut count, mut refused) = (0, Vec::new());
     for (kind, rest) in lines(ORDINARY) {
         let (target, body) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -103,7 +103,7 @@ fn ordinary_requests_pass() {
 #[test]
 fn in_detect_mode_the_same_is_found_and_everything_passes() {
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     for (number, (_, payload)) in lines(ATTACKS).enumerate().step_by(9) {
         let (carrier, detect) = carriers(payload, DETECT).into_iter().nth(number % 3).unwrap();
         let (_, block) = carriers(payload, BLOCK).into_iter().nth(number % 3).unwrap();

@@ -30,7 +30,7 @@ fn at(all: &[Duration], per_mille: usize) -> Duration {
 fn a_verdict_that_is_remembered_costs_a_hash() {
     let _alone = turn::alone();
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let number = if std::env::var_os("LEEWARD_TEST_FULL").is_some() { 5000 } else { 500 };
     let one = |_: usize| "/hot".to_owned();
     for host in [BLOCK, "off.example.com"] {
@@ -56,7 +56,7 @@ fn a_verdict_that_is_remembered_costs_a_hash() {
 fn a_hostile_body_does_not_hold_up_the_hits_beside_it() {
     let _alone = turn::alone();
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let full = std::env::var_os("LEEWARD_TEST_FULL").is_some();
     let number = if full { 20_000 } else { 1000 };
     let one = |_: usize| "/hot".to_owned();

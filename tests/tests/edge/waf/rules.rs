@@ -10,7 +10,7 @@ const ATTACK: &str = "/search?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E";
 #[test]
 fn eight_reloads_under_traffic_change_no_verdict() {
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let (stop, asked, wrong) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for client in 0..3 {
@@ -47,7 +47,7 @@ fn eight_reloads_under_traffic_change_no_verdict() {
 fn rules_that_are_missing_or_broken_are_refused_with_file_and_line_and_the_old_ones_stay() {
     let origin = origin();
     let own = "SecRule ARGS:own \"@streq evil\" \"id:1,phase:2,deny,log,msg:'own'\"\n";
-    let with = |rules: &str| config("mode: off").replace(CORE, rules);
+    let with = |rules: &str| config("mode: off, deadline: 20s").replace(CORE, rules);
     let setup = Setup::new(&with("[own.conf]")).name("origin", &origin.address()).file("own.conf", own);
     let edge = Edge::start(&setup);
     let judges = |edge: &Edge, what: &str| {
@@ -86,7 +86,7 @@ fn rules_that_are_missing_or_broken_are_refused_with_file_and_line_and_the_old_o
 #[test]
 fn what_a_client_writes_is_neither_logged_nor_counted() {
     let origin = origin();
-    let edge = Edge::start(&setup(&origin, "mode: off"));
+    let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let mut request = browser(
         "GET",
         BLOCK,
