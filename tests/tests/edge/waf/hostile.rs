@@ -82,7 +82,13 @@ fn a_hostile_body_does_not_hold_up_the_hits_beside_it() {
             (beside, hostile.join().unwrap())
         });
         println!("beside {what} ({sent}): p50 {:?} p99 {:?}", at(&beside, 500), at(&beside, 990));
-        // a shared machine says little about a tenth; the figures are for who measures alone
-        assert!(at(&beside, 990) < at(&alone, 990) * 4 + Duration::from_millis(10), "{what}: {beside:?}");
+        // a shared machine says little about a tenth; the figures are for who measures alone. An inspection on a thread that serves
+        // would show all the same: it takes 30 ms
+        assert!(
+            at(&beside, 500) < at(&alone, 500) * 4 + Duration::from_millis(5),
+            "{what}: {:?} alone, {:?} beside",
+            at(&alone, 500),
+            at(&beside, 500)
+        );
     }
 }
