@@ -49,6 +49,7 @@ fn policy(rules: usize) -> Policy {
         property_hosts: &[],
         known_host: &|_| true,
         has_default_origin: false,
+        access_mode: None,
         published_at: 1_700_000_000,
         publishing: true,
     };

@@ -25,6 +25,7 @@ pub struct Policy {
     /// The winner slot of each setting, beside the settings to be near when rules are tried.
     pub(crate) slots: Vec<u32>,
     pub(crate) index: Index,
+    asks_place: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Policy {
     /// The policy without rules: it decides nothing.
     #[must_use]
     pub fn empty() -> Self {
-        Self { rules: Vec::new(), settings: Vec::new(), slots: Vec::new(), index: Index::default() }
+        Self { rules: Vec::new(), settings: Vec::new(), slots: Vec::new(), index: Index::default(), asks_place: false }
     }
 
     /// Makes the ready form of a policy that [`crate::read`] gave with the same context.
@@ -118,6 +119,8 @@ impl Policy {
             policy.rules.push(Rule { tests, settings: first..count(&policy.settings) });
         }
         policy.index = Index::build(policy.rules.iter().map(|rule| &*rule.tests));
+        let asks_place = policy.geographies().next().is_some();
+        policy.asks_place = asks_place;
         Some(policy)
     }
 
@@ -207,6 +210,18 @@ impl Policy {
     pub fn ectokens(&self) -> impl Iterator<Item = Vec<Step>> {
         let asks = |placed: &&Placed| placed.slot == Slot::Ectoken && matches!(placed.setting, Setting::Switch(true));
         self.settings.iter().filter(asks).map(Placed::place)
+    }
+
+    /// Whether a rule asks where the client is. What no rule asks for need not be looked up.
+    #[must_use]
+    pub fn asks_place(&self) -> bool {
+        self.asks_place
+    }
+
+    /// The place of every match and behavior that asks where the client is.
+    pub fn geographies(&self) -> impl Iterator<Item = Vec<Step>> {
+        let asks = |name: &str| matches!(name, "geography" | "geo-blacklist" | "geo-whitelist");
+        self.names_used().filter(move |(_, name, _)| asks(name)).map(|(_, _, place)| place)
     }
 
     /// Whether a rule has a `site-failover`.

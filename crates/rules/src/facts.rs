@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
+use crate::continents;
 use crate::path::Path;
 
 /// The scheme of a URL.
@@ -63,6 +64,14 @@ pub struct Place {
     pub region: Option<Code>,
     /// Designated market area (United States).
     pub dma: Option<u16>,
+}
+
+impl Place {
+    /// A country and the continent that it is on.
+    #[must_use]
+    pub fn of_country(country: Code) -> Self {
+        Self { country: Some(country), continent: continents::of(country), ..Self::default() }
+    }
 }
 
 /// One to three upper-case letters or digits: a continent, country or region.

@@ -94,6 +94,7 @@ pub(crate) fn in_context<R>(work: impl FnOnce(&Context<'_>) -> R) -> R {
         property_hosts: &own,
         known_host: &known,
         has_default_origin: true,
+        access_mode: None,
         published_at: PUBLISHED_AT,
         publishing: true,
     })

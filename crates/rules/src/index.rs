@@ -1,20 +1,25 @@
 //! Which rules can apply to a request at all. A rule is kept under the tokens of one of its matches, the one that tells most;
 //! rules without such a match are candidates for every request.
 
+mod clients;
 mod fields;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use crate::facts::Facts;
+use crate::grammar::geo::GeoCode;
 use crate::matches::Test;
+use clients::Clients;
 use fields::Fields;
 pub(crate) use fields::Place;
 
-/// How many rules more a request may have to try before it is worth taking its header fields, cookies or query apart.
+/// How many rules more a request may have to try before it is worth taking its header fields, cookies or query apart, or
+/// looking up its client.
 ///
 /// Tests take them apart whenever they can: their policies are small.
 const FIELD_COST: usize = if cfg!(test) { 0 } else { 16 };
@@ -37,6 +42,10 @@ pub(crate) enum Key<'a> {
     Tail(&'a str),
     /// A header field, cookie or query parameter of this name, with this value if one is given.
     Field(Place, &'a [u8], Option<&'a [u8]>),
+    /// A network that the client is in.
+    Network(IpNet),
+    /// A place that the client is in.
+    Place(GeoCode),
 }
 
 impl Key<'_> {
@@ -50,7 +59,14 @@ impl Key<'_> {
             Self::First(_) => 4,
             Self::Tail(_) => 5,
             Self::Field(..) => 6,
+            Self::Network(_) => 7,
+            Self::Place(_) => 8,
         }
+    }
+
+    /// Whether it is looked up at a cost of its own.
+    fn is_costly(&self) -> bool {
+        matches!(self, Self::Field(..) | Self::Network(_) | Self::Place(_))
     }
 }
 
@@ -66,6 +82,7 @@ pub(crate) struct Index {
     tail: Buckets,
     prefixes: Prefixes,
     fields: Fields,
+    clients: Clients,
 }
 
 impl Index {
@@ -76,21 +93,21 @@ impl Index {
         for tests in rules.clone() {
             let mut elsewhere = false;
             for key in tests.iter().flat_map(Test::keys).flatten() {
-                elsewhere |= !matches!(key, Key::Field(..));
+                elsewhere |= !key.is_costly();
                 *uses.entry(key).or_default() += 1;
             }
             everywhere += usize::from(!elsewhere);
         }
         // Few rules under the most crowded key of a match is what makes it a good choice.
         let crowd = |key: &Key<'_>| {
-            let cost = if matches!(key, Key::Field(..)) { FIELD_COST } else { 0 };
+            let cost = if key.is_costly() { FIELD_COST } else { 0 };
             (uses.get(key).copied().unwrap_or(0) + cost, key.rank())
         };
         let mut index = Self::default();
         let mut prefixes: HashMap<Box<str>, Vec<u32>, RandomState> = HashMap::default();
         for (number, tests) in rules.enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let is_field = |keys: &Keys<'_>| keys.iter().any(|key| matches!(key, Key::Field(..)));
+            let is_field = |keys: &Keys<'_>| keys.iter().any(Key::is_costly);
             let mut elsewhere = false;
             let best = tests
                 .iter()
@@ -116,6 +133,14 @@ impl Index {
                         index.fields.insert(place, name, value, number);
                         continue;
                     }
+                    Key::Network(network) => {
+                        index.clients.insert(network, number);
+                        continue;
+                    }
+                    Key::Place(code) => {
+                        index.clients.insert_place(code, number);
+                        continue;
+                    }
                 };
                 push(buckets, text, number);
             }
@@ -139,6 +164,7 @@ impl Index {
         look(&self.tail, facts.path.tail());
         self.prefixes.of(facts.path.as_str(), &mut visit);
         self.fields.of(facts, &mut visit);
+        self.clients.of(facts, &mut visit);
         visit(&self.always);
     }
 }
@@ -228,6 +254,14 @@ mod tests {
             }),
             ("own host, same header", |one, i| {
                 vec![one("header", "X-Tenant".to_owned()), one("host-name", format!("h{i}.example.com"))]
+            }),
+            ("client's address", |one, i| vec![one("client-ip", format!("10.{}.{}.0/24", i / 256, i % 256))]),
+            ("client's network of IPv6", |one, i| vec![one("client-ip", format!("2001:db8:{i}::/48"))]),
+            ("same host, own client", |one, i| {
+                vec![
+                    one("host-name", "www.example.com".to_owned()),
+                    one("client-ip", format!("10.{}.{}.0/24", i / 256, i % 256)),
+                ]
             }),
             ("exact path", |one, i| vec![one("url-wildcard", format!("/p/{i}/{i}.jpg"))]),
             ("filename in any directory", |one, i| vec![one("url-wildcard", format!("*/{i}.jpg"))]),

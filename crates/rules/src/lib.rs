@@ -19,6 +19,7 @@ pub mod written;
 
 mod behaviors;
 mod compile;
+mod continents;
 mod evaluate;
 mod facts;
 mod index;
@@ -32,8 +33,9 @@ mod properties;
 
 pub use behaviors::caching::Caching;
 pub use behaviors::key_query::KeyQuery;
-pub use check::{Context, Form, Problem, Severity, Step, nearest, read};
+pub use check::{Conditions, Context, Form, Problem, Severity, Step, nearest, read};
 pub use compile::{NameKind, Policy};
+pub use continents::is_country;
 pub use evaluate::Effective;
 pub use facts::{Code, Facts, Place, Scheme};
 pub use path::{MAX_PATH, Path, PathError};

@@ -115,6 +115,7 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
         known_host: &|host| around.hosts.known(host),
         // also when it dangles: that is one mistake, and said already
         has_default_origin: around.has_origin,
+        access_mode: around.access_mode,
         published_at: document.published_at,
         publishing: around.report.purpose() == Purpose::Publish,
     };

@@ -2,8 +2,8 @@
 
 use super::fields::Fields;
 use crate::facts::Place;
-use crate::grammar::geo::{GeoCode, GeoKind, duplicate};
-use crate::grammar::{IpSet, Wildcard, list, tokens};
+use crate::grammar::geo::{GeoCode, GeoKind, GeoSet, duplicate};
+use crate::grammar::{IpSet, WildcardSet, list, tokens};
 
 pub(super) fn ips(fields: &mut Fields<'_, '_>) -> Option<IpSet> {
     let value = fields.required_value("list addresses and networks: 192.0.2.1 198.51.100.0/24")?;
@@ -12,7 +12,7 @@ pub(super) fn ips(fields: &mut Fields<'_, '_>) -> Option<IpSet> {
 
 /// Places of one kind.
 #[derive(Debug)]
-pub(crate) struct Geo(Box<[GeoCode]>);
+pub(crate) struct Geo(GeoSet);
 
 const TYPES: &[(&str, GeoKind)] =
     &[("continent", GeoKind::Continent), ("country", GeoKind::Country), ("region", GeoKind::Region)];
@@ -25,31 +25,31 @@ pub(super) fn geo(fields: &mut Fields<'_, '_>) -> Option<Geo> {
         if let Some(token) = duplicate(&codes, tokens::split(value)) {
             report.warn(format!("{token} is listed twice"));
         }
-        Some(Geo(codes.into_boxed_slice()))
+        Some(Geo(codes.into_iter().collect()))
     })
 }
 
 impl Geo {
     /// An unknown place is in no list.
     pub(crate) fn contains(&self, place: Option<&Place>) -> bool {
-        place.is_some_and(|place| self.0.iter().any(|code| code.contains(place)))
+        self.0.contains(place)
     }
 }
 
 /// Patterns over the whole Referer, without regard to case.
 #[derive(Debug)]
-pub(crate) struct Referers(Box<[Wildcard]>);
+pub(crate) struct Referers(WildcardSet);
 
 pub(super) fn referers(fields: &mut Fields<'_, '_>) -> Option<Referers> {
     let value = fields.required_value("list patterns over the whole URL: *www.example.com*")?;
-    let patterns = tokens::split(value).map(|token| Wildcard::new(&token.to_ascii_lowercase())).collect();
-    Some(Referers(patterns))
+    let patterns = tokens::split(value).map(str::to_ascii_lowercase);
+    Some(Referers(WildcardSet::new(patterns)))
 }
 
 impl Referers {
     /// Whether this Referer fits a pattern.
     pub(crate) fn contains(&self, referer: &[u8]) -> bool {
         let lower: smallvec::SmallVec<[u8; 256]> = referer.iter().map(u8::to_ascii_lowercase).collect();
-        self.0.iter().any(|pattern| pattern.matches_bytes(&lower))
+        self.0.matches(&lower)
     }
 }

@@ -3,6 +3,7 @@
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
+use super::Context;
 use super::report::Report;
 use super::structure::Read;
 use crate::behaviors::failover::FailoverKind;
@@ -14,7 +15,7 @@ use crate::matches::{self, Test};
 const MAX_COMPARISONS: usize = 2_000_000;
 
 /// Reports below `rules`; every rule must be whole.
-pub(super) fn policy(rules: &[Read], report: &mut Report) {
+pub(super) fn policy(rules: &[Read], context: &Context<'_>, report: &mut Report) {
     for (index, rule) in rules.iter().enumerate() {
         report.within(index, |report| {
             impossible(rule, report);
@@ -24,7 +25,9 @@ pub(super) fn policy(rules: &[Read], report: &mut Report) {
             client_errors(rule, report);
         });
     }
-    exemptions(rules, report);
+    if context.access_mode.is_none() {
+        exemptions(rules, report);
+    }
     hidden(rules, report);
 }
 
@@ -158,7 +161,7 @@ fn exemptions(rules: &[Read], report: &mut Report) {
         report.within("behaviors", |report| {
             report.warn_hint(
                 "an ip-whitelist beside a country list exempts its addresses: either of the two lets a client in",
-                "access_mode strict demands both",
+                "say which is meant: `access_mode: exempt`, or `strict`, which demands both",
             );
         });
     });

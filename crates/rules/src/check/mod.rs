@@ -12,7 +12,10 @@ use serde_json::Value;
 pub use nearest::nearest;
 pub use report::{Problem, Severity, Step};
 
+use crate::decide::AccessMode;
+use crate::facts::Facts;
 use crate::grammar::Invalid;
+use crate::matches::Test;
 use crate::written;
 
 /// Rules of the longest policy.
@@ -43,6 +46,8 @@ pub struct Context<'a> {
     pub known_host: &'a dyn Fn(&str) -> bool,
     /// Whether requests have an origin when no rule names one.
     pub has_default_origin: bool,
+    /// What an address list and a country list mean together, where the configuration says it.
+    pub access_mode: Option<AccessMode>,
     /// When the policy took effect, Unix seconds; `content-refresh` is measured against it.
     pub published_at: u64,
     /// Whether the policy is being published: an instant in the past is a mistake then. A policy that runs already keeps its
@@ -67,6 +72,33 @@ pub fn read(document: &Value, form: Form, context: &Context<'_>) -> (Option<writ
     let policy = structure::policy(document, form, context, &mut report);
     let good = !report.has_errors();
     (policy.filter(|_| good), report.finish())
+}
+
+/// Conditions of the policy language outside of a policy: all must hold.
+#[derive(Debug, Default)]
+pub struct Conditions(Box<[Test]>);
+
+impl Conditions {
+    /// Reads a list of matches; none hold for every request. Conditions are there only when nothing is wrong.
+    #[must_use]
+    pub fn read(list: &[Value], form: Form) -> (Option<Self>, Vec<Problem>) {
+        let mut report = report::Report::default();
+        let tests = structure::matches(list, form, &mut report);
+        let good = !report.has_errors();
+        (tests.filter(|_| good).map(|tests| Self(tests.into_boxed_slice())), report.finish())
+    }
+
+    /// Whether all hold.
+    #[must_use]
+    pub fn hold(&self, facts: &Facts<'_>) -> bool {
+        self.0.iter().all(|test| test.holds(facts))
+    }
+
+    /// Whether one of them asks where the client is.
+    #[must_use]
+    pub fn ask_place(&self) -> bool {
+        self.0.iter().any(|test| test.name == "geography")
+    }
 }
 
 /// A value that the language has as a string. Reads the sugar of YAML too.

@@ -62,10 +62,27 @@ pub(super) fn policy(
             );
         }
         if complete && read.iter().all(Read::is_whole) {
-            lint::policy(&read, report);
+            lint::policy(&read, context, report);
         }
     });
     Some(written)
+}
+
+/// The tests of a list of matches that stands outside of a policy.
+pub(super) fn matches(list: &[Value], form: Form, report: &mut Report) -> Option<Vec<Test>> {
+    if list.len() > MAX_MATCHES {
+        report.error(format!("{} matches are more than {MAX_MATCHES}", list.len()));
+        return None;
+    }
+    let mut geography = 0;
+    let read = |(index, item)| {
+        report.within(index, |report: &mut Report| {
+            one_match(item, form, &mut geography, report).and_then(|(_, test)| test)
+        })
+    };
+    // every one is read before the first that is wrong ends it
+    let tests: Vec<Option<Test>> = list.iter().enumerate().map(read).collect();
+    tests.into_iter().collect()
 }
 
 /// Whether some rule names an origin, or could not be read and may have been meant to.

@@ -14,20 +14,38 @@ pub struct IpSet {
     v6: PrefixSet<Ipv6Net>,
 }
 
+impl FromIterator<IpNet> for IpSet {
+    /// Networks of IPv4-mapped addresses are taken as the IPv4 networks that they are.
+    fn from_iter<T: IntoIterator<Item = IpNet>>(networks: T) -> Self {
+        let mut set = Self::default();
+        for network in networks {
+            match unmapped(network) {
+                IpNet::V4(network) => set.v4.insert(network),
+                IpNet::V6(network) => set.v6.insert(network),
+            };
+        }
+        set
+    }
+}
+
 impl IpSet {
     /// Reads addresses and networks separated by spaces. A bare address is a network of one.
     ///
     /// # Errors
     /// Every token that is neither, or a network with host bits set; an empty list.
     pub fn parse(value: &str) -> Result<Self, Vec<Invalid>> {
-        let mut set = Self::default();
-        for network in list::each(value, network)? {
-            match network {
-                IpNet::V4(network) => set.v4.insert(network),
-                IpNet::V6(network) => set.v6.insert(network),
-            };
-        }
-        Ok(set)
+        Ok(list::each(value, network)?.into_iter().collect())
+    }
+
+    /// Whether no address is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Every network of the set.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = IpNet> {
+        self.v4.iter().copied().map(IpNet::V4).chain(self.v6.iter().copied().map(IpNet::V6))
     }
 
     /// Whether the address is in one of the networks. An IPv4-mapped address is its IPv4 address.
@@ -50,11 +68,12 @@ fn network(token: &str) -> Result<IpNet, Invalid> {
     if network.trunc() != network {
         return Err(Invalid::new(format!("{token} has host bits set")).hint(format!("write {}", network.trunc())));
     }
-    Ok(unmapped(network))
+    Ok(network)
 }
 
 /// `::ffff:192.0.2.0/120` is `192.0.2.0/24`; clients never appear under the mapped form.
-fn unmapped(network: IpNet) -> IpNet {
+#[must_use]
+pub fn unmapped(network: IpNet) -> IpNet {
     const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
     let IpNet::V6(v6) = network else { return network };
     let mapped = Ipv6Net::new(MAPPED, 96).is_ok_and(|mapped| mapped.contains(&v6));

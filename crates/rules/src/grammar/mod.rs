@@ -11,6 +11,7 @@ pub mod status_pattern;
 pub mod status_set;
 pub mod tokens;
 pub mod wildcard;
+mod wildcard_set;
 
 pub use duration::DeltaTime;
 pub use ip_set::IpSet;
@@ -18,6 +19,7 @@ pub use status_pattern::StatusPattern;
 pub use status_set::StatusSet;
 pub use tokens::Tokens;
 pub use wildcard::Wildcard;
+pub(crate) use wildcard_set::WildcardSet;
 
 /// What is wrong with a value, as a clause that follows the name of the thing: `"1 day" is not a duration`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

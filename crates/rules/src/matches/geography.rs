@@ -2,12 +2,12 @@
 
 use crate::check::report::Report;
 use crate::facts::Facts;
-use crate::grammar::geo::{GeoCode, GeoKind, duplicate};
+use crate::grammar::geo::{GeoCode, GeoKind, GeoSet, duplicate};
 use crate::grammar::{Invalid, list, tokens};
 
 /// Places; an unknown place is in none of them.
 #[derive(Debug)]
-pub(crate) struct Places(Box<[GeoCode]>);
+pub(crate) struct Places(GeoSet);
 
 impl Places {
     pub(super) fn parse(value: &str, report: &mut Report) -> Option<Self> {
@@ -15,11 +15,15 @@ impl Places {
         if let Some(token) = duplicate(&codes, tokens::split(value)) {
             report.warn(format!("{token} is listed twice"));
         }
-        Some(Self(codes.into_boxed_slice()))
+        Some(Self(codes.into_iter().collect()))
+    }
+
+    pub(super) fn codes(&self) -> impl Iterator<Item = GeoCode> {
+        self.0.iter()
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
-        facts.place.is_some_and(|place| self.0.iter().any(|code| code.contains(place)))
+        self.0.contains(facts.place)
     }
 }
 

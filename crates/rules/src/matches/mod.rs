@@ -158,6 +158,8 @@ impl Test {
             Condition::Header(header) => header.keys(),
             Condition::Cookie(cookies) => cookies.keys(),
             Condition::Query(parameters) => parameters.keys(),
+            Condition::ClientIp(addresses) => addresses.networks().map(Key::Network).collect(),
+            Condition::Geography(places) => places.codes().map(Key::Place).collect(),
             Condition::Wildcard(patterns) => return patterns.keys(),
             _ => return SmallVec::new(),
         };
