@@ -11,7 +11,7 @@ use crate::read::{read, unknown_key};
 use crate::report::{At, FileId, Report};
 use crate::tree::{self, Form};
 use crate::unsupported;
-use crate::written::{Configuration, CountryFilter, Origin, Site};
+use crate::written::{Configuration, CountryFilter, Origin, RateLimit, Site};
 
 /// Bytes of a configuration file.
 pub const MAX_FILE: u64 = 16 << 20;
@@ -35,6 +35,8 @@ pub(crate) struct Gathered {
     pub(crate) main: Configuration,
     pub(crate) origins: Vec<Found<Origin>>,
     pub(crate) sites: Vec<Found<Site>>,
+    pub(crate) country_filters: Vec<Found<CountryFilter>>,
+    pub(crate) rate_limits: Vec<Found<RateLimit>>,
 }
 
 /// Reads the main file and what it includes. None: the main file cannot be read as a mapping at all.
@@ -42,7 +44,14 @@ pub(crate) fn gather(report: &Report, path: &Path) -> Option<Gathered> {
     let (root, mut sections) = mapping(report, path, None)?;
     let lists = take_lists(&mut sections);
     let main: Configuration = read(report, &root, Value::Object(sections)).unwrap_or_default();
-    let mut gathered = Gathered { root: root.clone(), main, origins: Vec::new(), sites: Vec::new() };
+    let mut gathered = Gathered {
+        root: root.clone(),
+        main,
+        origins: Vec::new(),
+        sites: Vec::new(),
+        country_filters: Vec::new(),
+        rate_limits: Vec::new(),
+    };
     gathered.add(report, &root, lists);
     for (i, path) in includes(report, &root, &gathered.main.include) {
         let named = root.key("include").index(i);
@@ -125,7 +134,8 @@ impl Gathered {
             match section {
                 "origins" => elements(report, &at, list, &mut self.origins),
                 "sites" => elements(report, &at, list, &mut self.sites),
-                "country_filters" => elements::<CountryFilter>(report, &at, list, &mut Vec::new()),
+                "country_filters" => elements(report, &at, list, &mut self.country_filters),
+                "rate_limits" => elements(report, &at, list, &mut self.rate_limits),
                 _ => {}
             }
         }

@@ -2,6 +2,8 @@
 
 mod backup;
 mod cache;
+mod geo;
+mod limits;
 mod names;
 mod origins;
 mod policies;
@@ -43,14 +45,18 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
     let admin = server::admin(report, &root.key("admin"), &main.admin, &server);
     let log = server::log(report, &root.key("log"), &main.log);
     let cache = cache::cache(report, &root.key("cache"), &main.cache);
-    let addresses = server::addresses(report, &root.key("addresses"), &main.addresses, &server.trusted_proxies);
+    let addresses = server::addresses(report, &root.key("addresses"), &main.addresses, &main.server.trusted_proxies);
     let dns = server::dns(report, &root.key("dns"), &main.dns);
     let debug = server::debug(report, &root.key("debug"), &main.debug);
     let hosts = sites::hosts(report, gathered, &cdn_hosts);
-    let mut origins = origins::origins(report, gathered, &hosts, &server);
+    let geo = geo::database(report, &root.key("geo"), &main.geo);
+    let filters = geo::filters(report, gathered);
+    let limits = limits::limits(report, gathered, &hosts, main.geo.database.is_some());
+    let mut origins = origins::origins(report, gathered, &hosts, &server, &filters);
     let guards = waf::guards(report, gathered);
     let tokens = tokens::tokens(report, gathered, &origins);
-    let sites = sites::sites(report, gathered, &hosts, &mut origins, &cache, &guards.sites, tokens.as_ref());
+    let shared = sites::Shared { cache: &cache, guards: &guards.sites, tokens: tokens.as_ref(), limits: &limits };
+    let sites = sites::sites(report, gathered, &hosts, &mut origins, &shared);
     if report.has_errors() {
         return None;
     }
@@ -75,6 +81,8 @@ pub(crate) fn snapshot(report: &Report, gathered: &Gathered) -> Option<Snapshot>
         debug,
         waf: guards.shared,
         guard: guards.default,
+        geo,
+        rate_limits: limits.into_iter().filter(|limit| limit.site.is_none()).collect(),
     })
 }
 

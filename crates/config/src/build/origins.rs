@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::geo::Filters;
 use super::server::not_zero;
 use super::sites::Hosts;
 use super::{backup, names, probe, servers, shield, tls};
@@ -29,15 +30,22 @@ pub(super) struct Origins {
     pub(super) by_policy: HashMap<u64, Vec<Arc<Origin>>>,
 }
 
-pub(super) fn origins(report: &Report, gathered: &Gathered, hosts: &Hosts, server: &Server) -> Origins {
+pub(super) fn origins(
+    report: &Report,
+    gathered: &Gathered,
+    hosts: &Hosts,
+    server: &Server,
+    filters: &Filters,
+) -> Origins {
     let mut origins = Origins::default();
     let mut first: HashMap<(Platform, &str), &At> = HashMap::new();
     let mut count: HashMap<Platform, usize> = HashMap::new();
     for Found { at, value } in &gathered.origins {
-        let origin = origin(report, at, value, hosts, server);
+        let mut origin = origin(report, at, value, hosts, server);
         let Some(directory) = value.directory.as_deref() else {
             continue;
         };
+        origin.countries = filters.of(value.platform, directory);
         match first.get(&(value.platform, directory)) {
             Some(other) => {
                 report
@@ -139,6 +147,7 @@ fn origin(report: &Report, at: &At, written: &written::Origin, hosts: &Hosts, se
         validation: None,
         health_check: health_check.map(|check| probe::health_check(report, &at.key("health_check"), check)),
         shield: None,
+        countries: None,
         group_key: 0,
     };
     if origin.follow_redirects && matches!(origin.platform, Platform::Adn | Platform::Can) {

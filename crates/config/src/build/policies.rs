@@ -47,6 +47,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) has_origin: bool,
     /// The keys of tokens.
     pub(super) tokens: Option<&'a Tokens>,
+    /// Whether a database says where clients are.
+    pub(super) has_geo: bool,
+    /// What the configuration says of address lists beside country lists.
+    pub(super) access_mode: Option<decide::AccessMode>,
 }
 
 /// The policy of a site, empty if it has none or a wrong one, and the origins that it names.
@@ -143,6 +147,12 @@ fn compile(around: &Surroundings<'_>, document: &Document, origins: &mut Origins
             let at = path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
             tokens::without_key(around.report, &at, platform);
         }
+    }
+    if !around.has_geo
+        && let Some(path) = policy.geographies().next()
+    {
+        let at = path.into_iter().fold(document.at.clone(), |at, step| at.step(Step::from(step)));
+        around.report.error(&at, super::geo::NO_DATABASE).hint(super::geo::DATABASE);
     }
     let named = name_origins(around, document, &policy, origins);
     Some((policy, named))

@@ -130,6 +130,7 @@ fn settings(like: Option<&Origin>) -> Origin {
         websocket: like.websocket,
         follow_redirects: like.follow_redirects,
         health_check: like.health_check.clone(),
+        countries: like.countries.clone(),
         ..Origin::default()
     }
 }

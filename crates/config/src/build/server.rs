@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use leeward_rules::grammar::ip_set::unmapped;
 
 use super::tls;
 use crate::ready::{AccessLog, AccessLogTo, Addresses, Admin, Dns, Limits, Listener, Secret, Server};
@@ -68,7 +69,7 @@ pub(super) fn server(report: &Report, at: &At, written: &written::Server) -> Ser
     Server {
         threads,
         listen,
-        trusted_proxies: networks(report, &at.key("trusted_proxies"), &written.trusted_proxies),
+        trusted_proxies: networks(report, &at.key("trusted_proxies"), &written.trusted_proxies).into_iter().collect(),
         limits: limits(report, &at.key("limits"), &written.limits),
         grace_period: written.grace_period.0,
         region: written.region,
@@ -139,20 +140,26 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified())))
 }
 
-/// Networks; a bare address is a network of one.
+/// A bare address is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// Networks, each as it is.
 pub(super) fn networks(report: &Report, at: &At, written: &[String]) -> Vec<IpNet> {
     if written.len() > MAX_NETWORKS {
         report.error(at, format!("{} networks are more than {MAX_NETWORKS}", written.len()));
     }
     let mut networks = Vec::new();
     for (i, text) in written.iter().enumerate() {
-        match text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+        match network(text) {
             Some(network) if network.addr() != network.network() => {
                 report
                     .error(&at.index(i), format!("`{text}` has address bits after its prefix"))
                     .hint(format!("the network is `{}`", network.trunc()));
             }
-            Some(network) => networks.push(network),
+            // clients never appear under the IPv4-mapped form
+            Some(network) => networks.push(unmapped(network)),
             None => {
                 report
                     .error(&at.index(i), format!("`{text}` is not a network"))
@@ -277,12 +284,14 @@ pub(super) fn log(report: &Report, at: &At, written: &written::Log) -> AccessLog
     AccessLog { access, sample: written.sample }
 }
 
-pub(super) fn addresses(report: &Report, at: &At, written: &written::Addresses, proxies: &[IpNet]) -> Addresses {
+pub(super) fn addresses(report: &Report, at: &At, written: &written::Addresses, proxies: &[String]) -> Addresses {
+    // what is wrong with them was said where they stand
+    let proxies: Vec<IpNet> = proxies.iter().filter_map(|text| network(text)).map(unmapped).collect();
     let tiers = |key: &str, written: &[String]| {
         let at = at.key(key);
         let networks = networks(report, &at, written);
         if networks.len() == written.len() {
-            believed(report, &at, &networks, proxies);
+            believed(report, &at, &networks, &proxies);
         }
         networks
     };

@@ -11,7 +11,7 @@ use super::origins::Origins;
 use super::policies;
 use crate::gather::Gathered;
 use crate::read::suggestion;
-use crate::ready::{Cache, Guard, Origin, OriginServer, Platform, QueryString, Site, Sites, Tokens};
+use crate::ready::{Cache, Guard, Origin, OriginServer, Platform, QueryString, RateLimit, Site, Sites, Tokens};
 use crate::report::{At, Report};
 use crate::written;
 
@@ -84,6 +84,11 @@ impl Hosts {
         self.exact.contains(host) || self.by_wildcard(host)
     }
 
+    /// Whether that is what a site here has as its host.
+    pub(super) fn is_site(&self, host: &str) -> bool {
+        self.by_site.iter().flatten().any(|site| site == host)
+    }
+
     fn by_wildcard(&self, host: &str) -> bool {
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
@@ -113,15 +118,23 @@ impl Hosts {
     }
 }
 
+/// What sites share.
+pub(super) struct Shared<'a> {
+    pub(super) cache: &'a Cache,
+    /// For each site.
+    pub(super) guards: &'a [Option<Arc<Guard>>],
+    pub(super) tokens: Option<&'a Tokens>,
+    pub(super) limits: &'a [Arc<RateLimit>],
+}
+
 pub(super) fn sites(
     report: &Report,
     gathered: &Gathered,
     hosts: &Hosts,
     origins: &mut Origins,
-    cache: &Cache,
-    guards: &[Option<Arc<Guard>>],
-    tokens: Option<&Tokens>,
+    shared: &Shared<'_>,
 ) -> Sites {
+    let Shared { cache, guards, tokens, limits } = *shared;
     let mut sites = Sites::default();
     let mut documents = policies::Documents::default();
     for ((found, host), guard) in gathered.sites.iter().zip(&hosts.by_site).zip(guards) {
@@ -136,6 +149,7 @@ pub(super) fn sites(
         if own.is_none() && written.origin.is_none() && !has_policy && !report.any_wrong(at) {
             report.missing(at, "origin").hint("the directory of an origin: `origin: photos`");
         }
+        let access_mode = written.access_mode.or(gathered.main.access_mode).map(Into::into);
         let around = policies::Surroundings {
             report,
             hosts,
@@ -143,6 +157,8 @@ pub(super) fn sites(
             own: own.as_ref(),
             has_origin: written.origin.is_some(),
             tokens,
+            has_geo: gathered.main.geo.database.is_some() || report.any_wrong(&gathered.root.key("geo")),
+            access_mode,
         };
         let (policy, policy_origins) = policies::of_site(&around, &mut documents, at, written, origins);
         let query_string =
@@ -165,6 +181,8 @@ pub(super) fn sites(
             policy_origins,
             failover_order,
             guard: guard.clone(),
+            access_mode: access_mode.unwrap_or_default(),
+            rate_limits: limits.iter().filter(|limit| limit.is_for(host)).cloned().collect(),
         }));
     }
     sites

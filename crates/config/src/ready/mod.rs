@@ -1,6 +1,9 @@
 //! The ready form of the configuration: what a request sees. Built by one load, never changed afterwards.
 
 mod backup;
+mod countries;
+mod geo;
+mod limits;
 mod origins;
 mod shield;
 mod sites;
@@ -15,10 +18,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use leeward_rules::decide::Way;
+use leeward_rules::grammar::IpSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use backup::{Backup, Triggers};
+pub(crate) use countries::{CountryFilter, Directory};
+pub use countries::{CountryFilters, Nested};
+pub use geo::{Database, MAX_DATABASE};
+pub use limits::{LimitAction, LimitKey, RateLimit};
 pub use origins::{
     Balance, ClientCertificate, Directories, HealthCheck, IpVersion, Origin, OriginServer, OriginTls, Servers,
     Timeouts, Unavailable, Validation,
@@ -57,6 +65,10 @@ pub struct Snapshot {
     pub addresses: Addresses,
     /// Who answers for names of origin servers.
     pub dns: Dns,
+    /// Where addresses are; absent: everywhere is unknown.
+    pub geo: Option<Database>,
+    /// Rate limits of requests that belong to no site; a site has its own list.
+    pub rate_limits: Vec<Arc<RateLimit>>,
     /// What `X-Leeward-Debug` must say to be told how an answer came about; absent: nobody is told.
     pub debug: Option<Secret>,
     /// The rules of the WAF; `None` where it is off everywhere.
@@ -139,7 +151,7 @@ pub struct Server {
     /// At least one.
     pub listen: Vec<Listener>,
     /// Proxies that may name the client in `X-Forwarded-For`.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: IpSet,
     /// Limits of a connection and of a request.
     pub limits: Limits,
     /// How long requests in flight may take after SIGTERM.

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backup, Platform, Secret, Shield};
+use super::{Backup, CountryFilters, Platform, Secret, Shield};
 use crate::written;
 
 /// A customer origin. The default has no name and no servers, and the default of every key.
@@ -48,6 +48,8 @@ pub struct Origin {
     pub health_check: Option<HealthCheck>,
     /// The tier that is asked before the servers; absent: none. The origins of a tier have none.
     pub shield: Option<Shield>,
+    /// Which countries may fetch what; absent: every country everything.
+    pub countries: Option<Arc<CountryFilters>>,
     /// Stable hash of what connections must not be shared over: name, servers, Host, TLS with the bytes of own authorities and of the
     /// client certificate. Connections are pooled by it, turns, health and parsed authorities are kept by it, over reloads.
     pub group_key: u64,

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leeward_rules::decide::{self, OriginChoice, OriginScheme, Way};
+use leeward_rules::decide::{self, AccessMode, OriginChoice, OriginScheme, Way};
 use leeward_rules::grammar::StatusSet;
 
-use super::{Backup, Guard, Origin, QueryString};
+use super::{Backup, Guard, Origin, QueryString, RateLimit};
 
 /// Every site, indexed by host.
 #[derive(Debug, Default)]
@@ -66,6 +66,10 @@ pub struct Site {
     pub query_string: QueryString,
     /// Origins that the policy names by `originDomain`.
     pub policy_origins: PolicyOrigins,
+    /// What an address list and a country list mean together.
+    pub access_mode: AccessMode,
+    /// The rate limits that may apply to its requests, in the order written.
+    pub rate_limits: Vec<Arc<RateLimit>>,
     /// Ways on from a failure, in order: the site's own, else `cache.failover_order`. `Servers` is the first.
     pub failover_order: Vec<Way>,
     /// How requests are judged by the WAF; `None`: not at all.

@@ -3,6 +3,8 @@
 //! says which are not). Whatever may be absent has its default here and nowhere else.
 
 mod cache;
+mod geo;
+mod limits;
 mod origins;
 mod secret;
 mod security;
@@ -19,9 +21,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, Disk, FailoverStep, Heuristic, RequestDirectives};
+pub use geo::{AccessMode, CountryFilter, FilterAction, Geo};
+pub use limits::{LimitAction, LimitMode, RateLimit};
 pub use origins::{Backup, HealthCheck, Origin, OriginTls, Servers, Timeouts, Unavailable};
 pub use secret::Secret;
-pub use security::{Addresses, CountryFilter, FilterAction, Geo};
+pub use security::Addresses;
 pub use server::{Admin, Certificate, Debug, Dns, Limits, Listener, Log, ProxyProtocol, Server, Tls};
 pub use shield::{Pop, Pops, Shield};
 pub use sites::Site;
@@ -62,8 +66,10 @@ pub struct Configuration {
     pub token_auth: Option<TokenAuth>,
     /// Address blocks that customers let through their firewalls.
     pub addresses: Addresses,
-    /// Request rate limits.
-    pub rate_limits: Vec<serde_json::Value>,
+    /// How many requests a client may send in a time.
+    pub rate_limits: Vec<RateLimit>,
+    /// What an address list and a country list mean together; absent: `exempt`, with a warning where a policy has both.
+    pub access_mode: Option<AccessMode>,
     /// The web application firewall.
     pub waf: Waf,
     /// Answers that say how they came about, for who knows the secret.
@@ -89,6 +95,7 @@ impl Default for Configuration {
             token_auth: None,
             addresses: Addresses::default(),
             rate_limits: Vec::new(),
+            access_mode: None,
             waf: Waf::default(),
             debug: Debug::default(),
             include: Vec::new(),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FailoverStep, SiteWaf};
+use super::{AccessMode, FailoverStep, SiteWaf};
 use crate::ready::QueryString;
 
 /// A site (edge CNAME): what is served for a host.
@@ -28,6 +28,8 @@ pub struct Site {
     pub query_string: Option<QueryString>,
     /// What is tried, in this order, for a request that is not answered from a fresh copy; absent: `cache.failover_order`.
     pub failover_order: Option<Vec<FailoverStep>>,
+    /// What an address list and a country list mean together; absent: the global `access_mode`.
+    pub access_mode: Option<AccessMode>,
     /// The web application firewall, for this site.
     pub waf: Option<SiteWaf>,
 }
