@@ -17,6 +17,7 @@ pub mod client;
 pub mod dns;
 pub mod edge;
 pub mod http1;
+pub mod mmdb;
 pub mod origin;
 pub mod scale;
 pub mod scenario;

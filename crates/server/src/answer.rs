@@ -1,7 +1,10 @@
 //! What the edge answers by itself. Every refusal, redirect and error is one [`Answer`], written in one place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use leeward_config::ready::OwnAnswer;
 use leeward_telemetry::Reason;
 use leeward_telemetry::status_fields::{self, NAME};
 use pingora::http::ResponseHeader;
@@ -35,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     /// One more field that goes with the status.
     pub(crate) field: Option<(HeaderName, HeaderValue)>,
+    /// Fields and body that the operator wrote; absent: the edge's own body.
+    pub(crate) own: Option<Arc<OwnAnswer>>,
     /// Whether the connection must be closed: after a request whose framing cannot be trusted.
     pub(crate) close: bool,
 }
@@ -42,17 +47,23 @@ pub(crate) struct Answer {
 impl Answer {
     /// A refusal or an error.
     pub(crate) const fn error(status: u16, reason: Reason) -> Self {
-        Self { status, reason, location: None, field: None, close: false }
+        Self { status, reason, location: None, field: None, own: None, close: false }
     }
 
     /// A redirect.
     pub(crate) const fn redirect(status: u16, reason: Reason, location: String) -> Self {
-        Self { status, reason, location: Some(location), field: None, close: false }
+        Self { status, reason, location: Some(location), field: None, own: None, close: false }
     }
 
     /// The same with one more field.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.field = Some((name, value));
+        self
+    }
+
+    /// The same with what the operator wrote.
+    pub(crate) fn saying(mut self, own: &Arc<OwnAnswer>) -> Self {
+        self.own = Some(Arc::clone(own));
         self
     }
 
@@ -92,6 +103,9 @@ impl Answer {
         if let Some((name, value)) = &self.field {
             header.insert_header(name, value)?;
         }
+        for (name, value) in self.own.iter().flat_map(|own| &own.headers) {
+            header.insert_header(name.clone(), value.as_str())?;
+        }
         debug::tell_own(session, &mut header, ctx)?;
         let header_only = session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), header_only).await?;
@@ -101,6 +115,9 @@ impl Answer {
 
     /// One line: the status in words and the reason's word, nothing of what the client sent.
     fn body(&self) -> Bytes {
+        if let Some(own) = &self.own {
+            return Bytes::from(own.body.clone());
+        }
         let words = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         Bytes::from(format!("{} {}\n{NAME}: {}\n", self.status, words.unwrap_or("Error"), self.reason))
     }

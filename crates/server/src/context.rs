@@ -72,8 +72,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) scheme: Scheme,
     pub(crate) protocol: &'static str,
-    /// Where the client is, as far as that is known.
-    pub(crate) place: Option<Place>,
+    /// Where the client is, as far as that is known, once something asked.
+    pub(crate) place: OnceLock<Option<Place>>,
     /// Whether another tier of this CDN asks on the client's behalf.
     pub(crate) midgress: bool,
     /// The client knows the secret of `debug`: what it wants to be told. Written by phase/debug.
@@ -262,7 +262,7 @@ impl Context {
                 address: Ipv4Addr::UNSPECIFIED.into(),
                 scheme: Scheme::Http,
                 protocol: "HTTP/1.1",
-                place: None,
+                place: OnceLock::new(),
                 midgress: false,
                 debug: None,
                 admitted: None,
@@ -285,7 +285,13 @@ impl Context {
         }
     }
 
-    /// Everything a decision may know.
+    /// Where the client is, as far as that is known. Looked up when something asks, once.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        let found = || self.snapshot.geo.as_ref()?.place(self.client.address);
+        self.client.place.get_or_init(found).as_ref()
+    }
+
+    /// Everything a decision may know. The place only where the rules ask for it.
     pub(crate) fn facts<'a>(&'a self, route: &'a Route, request: &'a RequestHeader) -> Facts<'a> {
         Facts {
             method: request.method.as_str(),
@@ -296,7 +302,7 @@ impl Context {
             query: request.uri.query(),
             headers: &request.headers,
             client_ip: self.client.address,
-            place: self.client.place.as_ref(),
+            place: if route.policy().is_some_and(Policy::asks_place) { self.place() } else { None },
             now: unix(self.started_at),
         }
     }

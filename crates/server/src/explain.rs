@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use http::{Method, Uri};
 use leeward_config::Snapshot;
-use leeward_rules::decide::{AccessMode, Way};
+use leeward_rules::decide::Way;
 use leeward_rules::token::Code;
 use leeward_rules::{Code as PlaceCode, Place, Scheme, explain};
 use leeward_telemetry::Reason;
@@ -48,6 +48,8 @@ pub struct Explanation {
     pub path: Option<String>,
     /// What became of the token that the URL needs.
     pub token: Option<&'static str>,
+    /// The country that the client is in, where it is known.
+    pub country: Option<String>,
     /// The edge's own answer, when it would not go further.
     pub answer: Option<Own>,
     /// Every rule, every match, and what is in force.
@@ -132,17 +134,20 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
     ctx.started_at = question.at;
     ctx.client.address = question.client_ip;
     ctx.client.scheme = scheme;
-    ctx.client.place = question.country.map(|country| Place { country: Some(country), ..Place::default() });
+    if let Some(country) = question.country {
+        ctx.client.place = Some(Place::of_country(country)).into();
+    }
     let mut header = as_sent.clone();
     let answer = request::check_head(&header, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
-        .and_then(|()| security::check(&mut header, &mut ctx))
+        .and_then(|()| security::check(&mut header, &mut ctx, None))
         .and_then(|()| request::redirect(&mut ctx).map_or(Ok(()), Err))
         .err();
     let mut out = Explanation {
         url: without_token(question, &header, &ctx),
         site: ctx.route.as_ref().map(|route| route.label.as_str().to_owned()),
         path: ctx.route.as_ref().map(|route| route.path.as_str().to_owned()),
+        country: ctx.place().and_then(|place| Some(place.country?.as_str().to_owned())),
         rules: ctx.route.as_ref().and_then(|route| explained(route, &ctx, &as_sent, &header)),
         cache: None,
         origin: None,
@@ -172,7 +177,8 @@ fn explained(
     header: &RequestHeader,
 ) -> Option<explain::Explanation> {
     let (sent, rest) = (ctx.facts(route, as_sent), ctx.facts(route, header));
-    Some(explain::explain_without_token(route.policy()?, &sent, &rest, AccessMode::Exempt))
+    let mode = route.site.as_ref()?.access_mode;
+    Some(explain::explain_without_token(route.policy()?, &sent, &rest, mode))
 }
 
 /// The URL asked about. Whoever reads an explanation need not be who holds the token.

@@ -12,6 +12,7 @@ pub mod explain;
 mod header_edits;
 mod lane;
 pub mod life;
+mod limits;
 mod node;
 mod phase;
 pub mod proxy;

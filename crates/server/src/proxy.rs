@@ -27,6 +27,7 @@ use crate::answer::Answer;
 use crate::cache_parts::CacheParts;
 use crate::context::Context;
 use crate::lane::{self, Lane};
+use crate::limits::Limits;
 use crate::phase::{
     admission, debug, deliver, failover, fetch, log, lookup, orphan, request, security, slices, store, watch, websocket,
 };
@@ -46,6 +47,7 @@ pub struct Leeward {
     pub(crate) probe: Probe,
     pub(crate) health: Arc<Health>,
     pub(crate) collapsed: fetch::Collapsed,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Arc<AccessLog>,
     /// Where hits are answered that need not come here.
@@ -66,7 +68,9 @@ impl Leeward {
             // the request that it is for was judged
             return Ok(());
         }
-        security::check(session.req_header_mut(), ctx)?;
+        // what the edge asks by itself is no client's request
+        let counting = session.subrequest_ctx.is_none().then_some((&*self.limits, &*self.metrics));
+        security::check(session.req_header_mut(), ctx, counting)?;
         if let Some(guard) = security::guard(session, ctx) {
             // boxed: few requests are judged, and all would carry the room for what this waits for
             Box::pin(security::judge(self, session, ctx, &guard)).await?;

@@ -22,6 +22,7 @@ use crate::cache_metrics::DiskMetrics;
 use crate::cache_parts::CacheParts;
 use crate::lane::Lane;
 use crate::life::{self, Drain, Handlers, Reloader, Signals};
+use crate::limits::Limits as RateLimits;
 use crate::node;
 use crate::proxy::Leeward;
 use crate::sweep::{Progress, Sweeping};
@@ -94,8 +95,9 @@ pub fn run(
     let health = Arc::new(Health::default());
     let tiers = Arc::new(Tiers::default());
 
+    let rate_limits = Arc::new(RateLimits::default());
     let current = life::publish(snapshot);
-    let hooks = hooks(cache, Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health));
+    let hooks = hooks(cache, Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health), Arc::clone(&rate_limits));
     let reloader =
         Arc::new(Reloader::new(file, Arc::clone(&current), endpoints.certificates, Arc::clone(&metrics), hooks));
 
@@ -111,6 +113,7 @@ pub fn run(
         probe: Probe::default(),
         health: Arc::clone(&health),
         collapsed: Default::default(),
+        limits: Arc::clone(&rate_limits),
         metrics: Arc::clone(&metrics),
         access_log: Arc::clone(&access_log),
         lane: Arc::clone(&lane),
@@ -153,7 +156,7 @@ pub fn run(
 }
 
 /// What hears of a new configuration.
-fn hooks(cache: &'static CacheParts, log: Arc<AccessLog>, names: Arc<Resolver>, health: Arc<Health>) -> life::Hooks {
+fn hooks(cache: &'static CacheParts, log: Arc<AccessLog>, names: Arc<Resolver>, health: Arc<Health>, counted: Arc<RateLimits>) -> life::Hooks {
     life::Hooks {
         cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
         cache_disk: Box::new(|bytes| cache.store.set_disk_limit(bytes)),
@@ -163,6 +166,7 @@ fn hooks(cache: &'static CacheParts, log: Arc<AccessLog>, names: Arc<Resolver>, 
             log.retarget(target(&snapshot.log.access));
             names.follow(snapshot);
             health.retain(snapshot);
+            counted.keep(snapshot);
         }),
     }
 }

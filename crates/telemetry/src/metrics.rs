@@ -32,6 +32,7 @@ pub struct Metrics {
     seconds: HistogramVec,
     bytes: IntCounterVec,
     denied: IntCounterVec,
+    rate_limited: IntCounterVec,
     failovers: IntCounterVec,
     origin_requests: IntCounterVec,
     origin_failures: IntCounterVec,
@@ -117,6 +118,11 @@ impl Metrics {
             seconds: histograms("leeward_request_seconds", "From request head to last byte.", &["site", "cache"])?,
             bytes: counters("leeward_response_bytes_total", "Bytes of response bodies.", &["site"])?,
             denied: counters("leeward_denied_total", "Requests the edge refused.", &["site", "reason"])?,
+            rate_limited: counters(
+                "leeward_rate_limited_total",
+                "Requests above a rate limit, refused or only counted.",
+                &["limit", "mode"],
+            )?,
             failovers: counters(
                 "leeward_failovers_total",
                 "Requests that went on from a failure.",
@@ -191,6 +197,12 @@ impl Metrics {
     /// Counts a request that the edge refused.
     pub fn denied(&self, site: &str, reason: Reason) {
         self.denied.with_label_values(&[site, reason.word()]).inc();
+    }
+
+    /// Counts a request above a rate limit.
+    pub fn rate_limited(&self, limit: &str, enforced: bool) {
+        let mode = if enforced { "enforce" } else { "detect" };
+        self.rate_limited.with_label_values(&[limit, mode]).inc();
     }
 
     /// Counts a request that went on from a failure.

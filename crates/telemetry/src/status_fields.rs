@@ -72,7 +72,8 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         Reason::Loop => "leeward; error=proxy_loop_detected",
         Reason::Malformed => "leeward; error=http_request_error",
         Reason::UnknownSite | Reason::NoOrigin => "leeward; error=destination_not_found",
-        Reason::Ectoken
+        Reason::Country
+        | Reason::Ectoken
         | Reason::TokenAuth
         | Reason::IpBlacklist
         | Reason::IpWhitelist
@@ -81,6 +82,7 @@ pub fn proxy_status(reason: Reason) -> Option<HeaderValue> {
         | Reason::RefererBlacklist
         | Reason::RefererWhitelist
         | Reason::DenyAccess
+        | Reason::RateLimit
         | Reason::Waf
         | Reason::WafBody => "leeward; error=http_request_denied",
         Reason::Internal => "leeward; error=proxy_internal_error",

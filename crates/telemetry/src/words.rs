@@ -84,6 +84,8 @@ words! {
         NoOrigin = "no_origin",
         /// The method is not served (CONNECT, TRACE).
         Method = "method",
+        /// `country_filters`
+        Country = "country",
         /// The URL needs an ectoken, and the request has no good one.
         Ectoken = "ectoken",
         /// The URL needs a `token-auth` token, and the request has no good one.
@@ -102,6 +104,8 @@ words! {
         RefererWhitelist = "referer_whitelist",
         /// `deny-access` or `access-control`
         DenyAccess = "deny_access",
+        /// `rate_limits`
+        RateLimit = "rate_limit",
         /// The rules of the WAF refuse the request.
         Waf = "waf",
         /// The WAF cannot look into the request body: it is compressed, or larger than `waf.body_limit` where that is refused.
@@ -162,6 +166,7 @@ impl Reason {
                 | Self::UnknownSite
                 | Self::NoOrigin
                 | Self::Method
+                | Self::Country
                 | Self::Ectoken
                 | Self::TokenAuth
                 | Self::IpBlacklist
@@ -171,6 +176,7 @@ impl Reason {
                 | Self::RefererBlacklist
                 | Self::RefererWhitelist
                 | Self::DenyAccess
+                | Self::RateLimit
                 | Self::Waf
                 | Self::WafBody
                 | Self::WafOverload

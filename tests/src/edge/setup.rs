@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Ports;
 use crate::certificates::Leaf;
+use crate::mmdb;
 
 /// What an edge is started with. `${name}` in the configuration and in the files is replaced.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +13,8 @@ pub struct Setup {
     pub config: String,
     /// Further files, relative to the configuration: path and text.
     pub files: Vec<(String, String)>,
+    /// Databases of places, relative to the configuration: path and what is where (see [`crate::mmdb`]).
+    pub databases: Vec<(String, Vec<(String, serde_json::Value)>)>,
     /// Certificates for `tls/<name>.pem` and `tls/<name>.key`: file name and host names. The authority is `tls/ca.pem`.
     pub certificates: Vec<(String, Vec<String>)>,
     /// What else `${name}` stands for.
@@ -70,6 +73,10 @@ pub(super) fn write_files(mut setup: Setup, ports: &Ports, directory: &Path) -> 
         let path = directory.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, fill_in(text, &setup.names)).unwrap();
+    }
+    for (path, networks) in &setup.databases {
+        let networks: Vec<_> = networks.iter().map(|(network, value)| (network.as_str(), value.clone())).collect();
+        std::fs::write(directory.join(path), mmdb::database("Test", &networks)).unwrap();
     }
     std::fs::write(directory.join("leeward.yaml"), fill_in(&setup.config, &setup.names)).unwrap();
     setup

@@ -34,6 +34,9 @@ pub struct Scenario {
     /// Further files beside the configuration.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// Databases of places beside the configuration: where each network is, a country or a whole record.
+    #[serde(default)]
+    pub databases: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// The configuration. Listeners, admin address and access log are added where it has none.
     pub edge: Mapping,
     /// What happens.

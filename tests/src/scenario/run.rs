@@ -71,6 +71,7 @@ impl Stage {
             under: Vec::new(),
             config: config(&scenario.edge, scenario),
             files: scenario.files.clone().into_iter().collect(),
+            databases: scenario.databases.iter().map(|(name, networks)| (name.clone(), places(networks))).collect(),
             certificates,
             names,
             environment: Vec::new(),
@@ -333,6 +334,15 @@ fn start_origin(setup: &OriginSetup, port: u16) -> Option<Origin> {
         origin.deafen();
     }
     Some(origin)
+}
+
+/// A country alone stands for the record that has it.
+fn places(networks: &BTreeMap<String, Json>) -> Vec<(String, Json)> {
+    let record = |value: &Json| match value {
+        Json::String(country) => serde_json::json!({ "country": { "iso_code": country } }),
+        record => record.clone(),
+    };
+    networks.iter().map(|(network, value)| (network.clone(), record(value))).collect()
 }
 
 /// The configuration with what every scenario needs: listeners, admin address, access log.

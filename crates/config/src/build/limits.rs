@@ -10,7 +10,7 @@ use leeward_rules::{Conditions, Form, Severity};
 use super::geo::{DATABASE, NO_DATABASE};
 use super::sites::Hosts;
 use crate::gather::{Found, Gathered};
-use crate::ready::{LimitAction, LimitKey, RateLimit};
+use crate::ready::{LimitAction, LimitKey, OwnAnswer, RateLimit};
 use crate::report::{At, Report};
 use crate::tree::Step;
 use crate::written::{self, LimitMode, Span};
@@ -215,11 +215,9 @@ fn action(report: &Report, at: &At, written: &written::LimitAction) -> Option<Li
     if !matches!(status, 200 | 400..=599) {
         report.error(&at.key("status"), format!("`status` is {status}, not 200 or from 400 to 599"));
     }
-    Some(LimitAction::Custom {
-        status,
-        headers: fields(report, &at.key("headers"), written),
-        body: body(report, at, written),
-    })
+    let headers = fields(report, &at.key("headers"), written);
+    let body = body(report, at, written);
+    Some(LimitAction::Custom(Arc::new(OwnAnswer { status, headers, body })))
 }
 
 fn fields(report: &Report, at: &At, written: &written::LimitAction) -> Vec<(String, String)> {

@@ -1,5 +1,6 @@
 //! Ready: rate limits. What was counted is not here: it outlives a configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use leeward_rules::Conditions;
@@ -65,12 +66,16 @@ pub enum LimitAction {
     /// 302.
     Redirect(String),
     /// An answer of the operator's own.
-    Custom {
-        /// Status.
-        status: u16,
-        /// Fields.
-        headers: Vec<(String, String)>,
-        /// Body.
-        body: String,
-    },
+    Custom(Arc<OwnAnswer>),
+}
+
+/// An answer of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAnswer {
+    /// Status.
+    pub status: u16,
+    /// Fields.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: String,
 }

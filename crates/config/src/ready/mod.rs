@@ -26,7 +26,7 @@ pub use backup::{Backup, Triggers};
 pub(crate) use countries::{CountryFilter, Directory};
 pub use countries::{CountryFilters, Nested};
 pub use geo::{Database, MAX_DATABASE};
-pub use limits::{LimitAction, LimitKey, RateLimit};
+pub use limits::{LimitAction, LimitKey, OwnAnswer, RateLimit};
 pub use origins::{
     Balance, ClientCertificate, Directories, HealthCheck, IpVersion, Origin, OriginServer, OriginTls, Servers,
     Timeouts, Unavailable, Validation,

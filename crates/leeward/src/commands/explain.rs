@@ -96,6 +96,9 @@ fn text(found: &Explanation) -> String {
     if let Some(path) = &found.path {
         fact("path", path);
     }
+    if let Some(country) = &found.country {
+        fact("country", country);
+    }
     if let Some(rules) = &found.rules {
         for rule in &rules.rules {
             fact("rule", &format!("{} {}", rule.rule, if rule.applies { "applies" } else { "does not apply" }));

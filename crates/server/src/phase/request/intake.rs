@@ -165,8 +165,7 @@ fn is_misdirected(session: &Session, ctx: &Context) -> bool {
     if name.as_bytes().eq_ignore_ascii_case(host.as_bytes()) || ctx.client.midgress {
         return false;
     }
-    let peer = peer(session).to_canonical();
-    let is_proxy = ctx.snapshot.server.trusted_proxies.iter().any(|net| net.contains(&peer));
+    let is_proxy = ctx.snapshot.server.trusted_proxies.contains(peer(session));
     !is_proxy && !connection.is_for(&host_of(host.to_str().unwrap_or_default()))
 }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use leeward_config::ready::{Addresses, Limits};
 use leeward_origin::tiers;
 use leeward_rules::Scheme;
+use leeward_rules::grammar::IpSet;
 use leeward_telemetry::Reason;
 use pingora_proxy::Session;
 use tokio::sync::Semaphore;
@@ -31,8 +32,8 @@ const VALIDATIONS: usize = 16;
 
 /// Recognises a request of another tier: it says so, and comes from an address of this CDN. Anybody else's word is removed.
 pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) {
-    let of_tier = is_known(peer, &ctx.snapshot.addresses, &ctx.snapshot.server.trusted_proxies)
-        && session.req_header().headers.get(MIDGRESS).is_some_and(|value| value == "1");
+    let of_tier = session.req_header().headers.get(MIDGRESS).is_some_and(|value| value == "1")
+        && is_known(peer, &ctx.snapshot.addresses, &ctx.snapshot.server.trusted_proxies);
     if !of_tier {
         return forget(session);
     }
@@ -64,10 +65,10 @@ pub(super) fn limits(own: &Limits) -> Limits {
 }
 
 /// A proxy is none, whatever its address: it passes on what its clients write.
-fn is_known(peer: IpAddr, addresses: &Addresses, proxies: &[IpNet]) -> bool {
+fn is_known(peer: IpAddr, addresses: &Addresses, proxies: &IpSet) -> bool {
     let peer = peer.to_canonical();
     let is_of = |net: &IpNet| net.contains(&peer);
-    addresses.edge.iter().chain(&addresses.gateways).any(is_of) && !proxies.iter().any(is_of)
+    addresses.edge.iter().chain(&addresses.gateways).any(is_of) && !proxies.contains(peer)
 }
 
 /// The client that another tier asks for.

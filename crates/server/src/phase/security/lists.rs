@@ -1,6 +1,6 @@
 //! Address, place and referer lists, `deny-access`.
 
-use leeward_rules::decide::{self, AccessMode, DenyReason, Verdict};
+use leeward_rules::decide::{self, DenyReason, Verdict};
 use leeward_telemetry::Reason;
 use pingora::http::RequestHeader;
 
@@ -13,7 +13,8 @@ use crate::context::{Context, Route};
 /// The refusal: 403 (policy-language.md 2, 5).
 pub(super) fn check(request: &RequestHeader, route: &Route, ctx: &Context) -> Result<(), Answer> {
     let Some((policy, effective)) = route.rules() else { return Ok(()) };
-    match decide::security(policy, effective, &ctx.facts(route, request), AccessMode::Exempt) {
+    let mode = route.site.as_ref().map(|site| site.access_mode).unwrap_or_default();
+    match decide::security(policy, effective, &ctx.facts(route, request), mode) {
         Verdict::Allow => Ok(()),
         Verdict::Deny { reason } => Err(Answer::error(403, word(reason))),
     }

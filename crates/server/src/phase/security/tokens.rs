@@ -121,7 +121,8 @@ pub(super) fn check(request: &mut RequestHeader, ctx: &mut Context) -> Result<()
     let judged = ctx.client.admitted.is_some() || ctx.client.midgress;
     let Some(route) = &ctx.route else { return Ok(()) };
     let Some(wanted) = look(route, &ctx.snapshot) else { return Ok(()) };
-    let rest = match judge(&wanted, &ctx.facts(route, request), judged) {
+    let facts = Facts { place: ctx.place(), ..ctx.facts(route, request) };
+    let rest = match judge(&wanted, &facts, judged) {
         Ok(rest) => rest,
         Err((code, answer)) => {
             ctx.token = Some(code);

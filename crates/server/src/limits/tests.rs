@@ -1,0 +1,105 @@
+//! Requests counted and clients told apart.
+
+use leeward_config::load;
+
+use super::*;
+
+/// A configuration with these limits, and its snapshot.
+fn snapshot(limits: &str) -> Snapshot {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("leeward.yaml");
+    let base = "origins: [{ directory: photos, http: { servers: [\"http://10.0.0.1:80\"] } }]\n\
+                sites: [{ host: www.example.com, origin: photos }]\n";
+    std::fs::write(&path, format!("{base}rate_limits:\n{limits}")).unwrap();
+    let loaded = load(&path);
+    let said = loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    loaded.snapshot.unwrap_or_else(|| panic!("{said}"))
+}
+
+fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
+    let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    for (name, value) in fields {
+        request.append_header(*name, *value).unwrap();
+    }
+    request
+}
+
+#[test]
+fn one_request_too_many_refuses_its_client_alone() {
+    let snapshot = snapshot("  - { name: a, requests: 3, per: 1m, penalty: 2m }\n");
+    let limit = &snapshot.rate_limits[0];
+    let limits = Limits::default();
+    let count = |address: &str| limits.count(limit, address.parse().unwrap(), &request(&[])).is_some();
+    let first: Vec<bool> = (0..6).map(|_| count("192.0.2.1")).collect();
+    assert_eq!(first, [false, false, false, true, true, true]);
+    assert!(!count("192.0.2.2"), "another client");
+    assert!(count("::ffff:192.0.2.1"), "the same one, written otherwise");
+}
+
+#[test]
+fn clients_are_told_apart_by_the_key() {
+    // key, prefix, two requests (address, agent, field), whether they count together
+    type Sent = (&'static str, Option<&'static str>, Option<&'static str>);
+    let table: &[(&str, u8, Sent, Sent, bool)] = &[
+        ("ip", 64, ("192.0.2.1", Some("a"), None), ("192.0.2.1", Some("b"), None), true),
+        ("ip", 64, ("192.0.2.1", None, None), ("192.0.2.2", None, None), false),
+        ("ip", 64, ("2001:db8::1", None, None), ("2001:db8::ffff:1", None, None), true),
+        ("ip", 64, ("2001:db8::1", None, None), ("2001:db8:0:1::1", None, None), false),
+        ("ip", 128, ("2001:db8::1", None, None), ("2001:db8::2", None, None), false),
+        ("ip", 1, ("2001:db8::1", None, None), ("3001:db8::2", None, None), true),
+        ("none", 64, ("192.0.2.1", Some("a"), None), ("2001:db8::1", None, Some("k")), true),
+        ("ip_and_user_agent", 64, ("192.0.2.1", Some("a"), None), ("192.0.2.1", Some("b"), None), false),
+        ("ip_and_user_agent", 64, ("192.0.2.1", Some(""), None), ("192.0.2.1", None, None), true),
+        ("ip_and_user_agent", 64, ("192.0.2.1", Some(" "), None), ("192.0.2.1", None, None), true),
+        ("ip_and_user_agent", 64, ("192.0.2.1", None, None), ("192.0.2.2", None, None), false),
+        ("header:X-Key", 64, ("192.0.2.1", None, Some("k")), ("192.0.2.2", None, Some("k")), true),
+        ("header:X-Key", 64, ("192.0.2.1", None, Some("k")), ("192.0.2.1", None, Some("l")), false),
+        ("header:X-Key", 64, ("192.0.2.1", None, None), ("192.0.2.1", None, None), true),
+        ("header:X-Key", 64, ("192.0.2.1", None, None), ("192.0.2.2", None, None), false),
+    ];
+    for (key, prefix, one, other, together) in table {
+        let snapshot =
+            snapshot(&format!("  - {{ name: a, requests: 1, per: 1m, key: \"{key}\", ipv6_prefix: {prefix} }}\n"));
+        let limits = Limits::default();
+        let count = |(address, agent, field): &Sent| {
+            let fields: Vec<_> =
+                agent.map(|agent| ("user-agent", agent)).into_iter().chain(field.map(|key| ("x-key", key))).collect();
+            limits.count(&snapshot.rate_limits[0], address.parse().unwrap(), &request(&fields)).is_some()
+        };
+        assert!(!count(one), "{key}: the first of all");
+        assert_eq!(count(other), *together, "{key}/{prefix}: {one:?} {other:?}");
+    }
+}
+
+#[test]
+fn what_was_counted_outlives_a_reload_that_leaves_the_limit_as_it_is() {
+    let address = "192.0.2.1".parse().unwrap();
+    let first = snapshot("  - { name: a, requests: 1, per: 1m }\n  - { name: b, requests: 1, per: 1m }\n");
+    let second =
+        snapshot("  - { name: b, requests: 1, per: 1m, mode: enforce }\n  - { name: a, requests: 2, per: 1m }\n");
+    let limits = Limits::default();
+    for limit in &first.rate_limits {
+        assert_eq!(limits.count(limit, address, &request(&[])), None);
+    }
+    limits.keep(&second);
+    let again: Vec<(&str, bool)> = second
+        .rate_limits
+        .iter()
+        .map(|limit| (limit.name.as_str(), limits.count(limit, address, &request(&[])).is_some()))
+        .collect();
+    assert_eq!(again, [("b", true), ("a", false)]);
+    assert_eq!(limits.counted.load().len(), 2, "what nobody counts is forgotten");
+}
+
+#[test]
+fn many_clients_do_not_count_as_one() {
+    let snapshot = snapshot("  - { name: a, requests: 100, per: 1m }\n");
+    let limits = Limits::default();
+    let refused = (0..200_000_u32)
+        .filter(|n| {
+            let address = IpAddr::from((0x0b00_0000 + n).to_be_bytes());
+            limits.count(&snapshot.rate_limits[0], address, &request(&[])).is_some()
+        })
+        .count();
+    assert_eq!(refused, 0);
+}
