@@ -7,18 +7,14 @@ use crate::tree::Step;
 
 /// Which values of a key are not supported.
 enum When {
-    /// Every one but null.
-    Given,
     /// `true`.
     True,
 }
 
-use When::{Given, True};
+use When::True;
 
 /// Keys of the configuration, `*` for every element of a list.
-const KEYS: &[(&str, When)] = &[
-    ("server.listen.*.tls.http3", True),
-];
+const KEYS: &[(&str, When)] = &[("server.listen.*.tls.http3", True)];
 
 /// Matches of the policy language.
 const MATCHES: &[&str] = &[];
@@ -29,7 +25,6 @@ const BEHAVIORS: &[&str] = &["content-compression"];
 impl When {
     fn holds(&self, value: &Value) -> bool {
         match (self, value) {
-            (Given, value) => !value.is_null(),
             (True, Value::Bool(value)) => *value,
             _ => false,
         }
