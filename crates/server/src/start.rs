@@ -97,7 +97,8 @@ pub fn run(
 
     let rate_limits = Arc::new(RateLimits::default());
     let current = life::publish(snapshot);
-    let hooks = hooks(cache, Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health), Arc::clone(&rate_limits));
+    let hooks =
+        hooks(cache, Arc::clone(&access_log), Arc::clone(&resolver), Arc::clone(&health), Arc::clone(&rate_limits));
     let reloader =
         Arc::new(Reloader::new(file, Arc::clone(&current), endpoints.certificates, Arc::clone(&metrics), hooks));
 
@@ -156,7 +157,13 @@ pub fn run(
 }
 
 /// What hears of a new configuration.
-fn hooks(cache: &'static CacheParts, log: Arc<AccessLog>, names: Arc<Resolver>, health: Arc<Health>, counted: Arc<RateLimits>) -> life::Hooks {
+fn hooks(
+    cache: &'static CacheParts,
+    log: Arc<AccessLog>,
+    names: Arc<Resolver>,
+    health: Arc<Health>,
+    counted: Arc<RateLimits>,
+) -> life::Hooks {
     life::Hooks {
         cache_memory: Box::new(|bytes| cache.store.set_limit(bytes)),
         cache_disk: Box::new(|bytes| cache.store.set_disk_limit(bytes)),
