@@ -72,11 +72,7 @@ pub fn run(
     ready: impl FnOnce(&Running),
     ended: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
-    let files = life::raise_open_files(snapshot.server.limits.connections);
-    if let Err(error) = &files {
-        log::warn!("the limit of open files stays as it is: {error}");
-    }
-    let room = files.map_or(usize::MAX, life::room);
+    let room = life::connections(snapshot.server.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);
     let cache = CacheParts::open(&snapshot.cache)?;

@@ -149,7 +149,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the connection is gone or nothing came in time.
-    pub fn next(&mut self) -> Result<Frame, Lost> {
+    pub fn read(&mut self) -> Result<Frame, Lost> {
         while self.wire.buffered().len() < 9 {
             self.more()?;
         }
@@ -170,7 +170,7 @@ impl Frames {
     pub fn outcome(&mut self, stream: u32, within: Duration) -> Outcome {
         self.wire.within(within);
         loop {
-            match self.next() {
+            match self.read() {
                 Ok(frame) if frame.kind == GOAWAY && frame.payload.len() >= 8 && code(&frame.payload[4..]) != 0 => {
                     return Outcome::GoAway(code(&frame.payload[4..]));
                 }
@@ -192,7 +192,7 @@ impl Frames {
         self.wire.within(within);
         let mut last = None;
         loop {
-            match self.next() {
+            match self.read() {
                 Ok(frame) if frame.kind == GOAWAY && frame.payload.len() >= 8 => last = Some(code(&frame.payload[4..])),
                 Ok(_) => {}
                 Err(Lost::TimedOut) => return (false, last),

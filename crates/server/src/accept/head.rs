@@ -15,7 +15,7 @@ const READ_BUFFER: usize = 4096;
 /// Of a head that is too large, so much more is read and thrown away, so that its client reads the refusal and not a reset.
 const SWALLOWED: usize = 4 << 20;
 /// It is over when nothing came for so long.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(500);
 /// Methods that a refused request is logged with.
 const METHODS: [&[u8]; 7] = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"];
 

@@ -11,7 +11,7 @@ mod stage;
 pub use conf::{ConfError, HandOver, server, server_conf};
 pub use drain::Drain;
 pub use endpoints::{Endpoints, Replaceable, StartError, endpoints};
-pub use open_files::{raise_open_files, room};
+pub use open_files::connections;
 pub use reload::{Hooks, Reloader, Report, publish};
 pub use signals::{Handlers, Signals};
 pub use stage::{Now, Stage};

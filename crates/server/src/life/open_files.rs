@@ -12,7 +12,7 @@ const RESERVE: u64 = 1024;
 ///
 /// # Errors
 /// When the system does not tell or does not take the limit.
-pub fn raise_open_files(connections: usize) -> io::Result<u64> {
+fn raise_open_files(connections: usize) -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = wanted(connections);
     let limit = raised(soft, hard, wanted);
@@ -25,10 +25,21 @@ pub fn raise_open_files(connections: usize) -> io::Result<u64> {
     Ok(limit)
 }
 
+/// Raises the limit of open files for so many connections of clients. Returns how many of them there is room for.
+#[must_use]
+pub fn connections(wanted: usize) -> usize {
+    match raise_open_files(wanted) {
+        Ok(limit) => room(limit),
+        Err(error) => {
+            log::warn!("the limit of open files stays as it is: {error}");
+            usize::MAX
+        }
+    }
+}
+
 /// Connections of clients that fit under a limit of open files. Some files stay for everything else, the admin listener and
 /// origins first: with none left nobody could be accepted, and nobody told.
-#[must_use]
-pub fn room(limit: u64) -> usize {
+fn room(limit: u64) -> usize {
     usize::try_from(limit - RESERVE.min(limit / 3)).unwrap_or(usize::MAX)
 }
 

@@ -49,25 +49,14 @@ fn made(count: u32, then: impl Fn(u32) -> Vec<u8>, request: fn(u32) -> Vec<u8>) 
     streams(count).flat_map(|stream| [request(stream), then(stream)].concat()).collect()
 }
 
-/// Name, bytes, how it must end.
-fn attacks() -> Vec<(&'static str, Vec<u8>, End)> {
+/// An attack: its name, its bytes, how it must end.
+type Attack = (&'static str, Vec<u8>, End);
+
+/// Requests that are reset at once, by the client or by the server because of what follows them (CVE-2023-44487, CVE-2025-8671).
+fn resets() -> Vec<Attack> {
     let zero = 0_u32.to_be_bytes();
     let most = 0x7fff_ffff_u32.to_be_bytes();
     let itself = |stream: u32| [stream.to_be_bytes().as_slice(), &[16]].concat();
-    let indexed = {
-        // one field of 4,000 bytes enters the table, and is named again and again: HPACK bomb
-        let mut bytes = block(&frames::get("/slow", &[]));
-        bytes.extend([0x40, 1, b'x', 127, 0xa1, 0x1e]);
-        bytes.extend(vec![b'a'; 4000]);
-        bytes.extend(vec![0x80 | 62; 12_000]);
-        bytes
-    };
-    let continued = |count: usize| {
-        let first = frame(HEADERS, END_STREAM, 1, &block(&frames::get("/slow", &[])));
-        let more = block(&[(b"x".to_vec(), vec![b'a'; 100])]);
-        let next = frame(CONTINUATION, 0, 1, &more);
-        [first, next.repeat(count)].concat()
-    };
     let cancel = 8_u32.to_be_bytes();
     vec![
         ("rapid reset", made(20_000, |s| frame(RST_STREAM, 0, s, &cancel), plain_get), End::Closed),
@@ -97,8 +86,29 @@ fn attacks() -> Vec<(&'static str, Vec<u8>, End)> {
             made(5000, |s| frame(HEADERS, END_HEADERS, s, &block(&frames::get("/slow", &[]))), plain_get),
             End::Closed,
         ),
+    ]
+}
+
+/// Frames that are wrong, or right and too many.
+fn floods() -> Vec<Attack> {
+    let most = 0x7fff_ffff_u32.to_be_bytes();
+    let indexed = {
+        // one field of 4,000 bytes enters the table, and is named again and again: HPACK bomb
+        let mut bytes = block(&frames::get("/slow", &[]));
+        bytes.extend([0x40, 1, b'x', 127, 0xa1, 0x1e]);
+        bytes.extend(vec![b'a'; 4000]);
+        bytes.extend(vec![0x80 | 62; 12_000]);
+        bytes
+    };
+    let continued = |count: usize| {
+        let first = frame(HEADERS, END_STREAM, 1, &block(&frames::get("/slow", &[])));
+        let more = block(&[(b"x".to_vec(), vec![b'a'; 100])]);
+        let next = frame(CONTINUATION, 0, 1, &more);
+        [first, next.repeat(count)].concat()
+    };
+    vec![
         ("window update of the connection beyond 2^31", frame(WINDOW_UPDATE, 0, 0, &most).repeat(2), End::Closed),
-        ("window update of 0 of the connection", frame(WINDOW_UPDATE, 0, 0, &zero), End::Closed),
+        ("window update of 0 of the connection", frame(WINDOW_UPDATE, 0, 0, &[0; 4]), End::Closed),
         ("continuation flood", continued(10_000), End::Closed),
         (
             "continuation flood of nothing",
@@ -162,7 +172,7 @@ fn what_costs_an_http2_client_nothing_costs_the_edge_and_its_origin_little() {
     assert_eq!(edge.https("www.example.com").get("www.example.com", "/hit").text(), "fine");
     let (start, _) = edge.resident();
     let mut wrong = Vec::new();
-    for (what, bytes, end) in attacks() {
+    for (what, bytes, end) in resets().into_iter().chain(floods()) {
         wrong.extend(play(&edge, &origin, &bytes, end).err().map(|why| format!("{what}: {why}")));
     }
     let (now, most) = edge.resident();
