@@ -134,7 +134,7 @@ mod tests {
         for rest in ["", "GET /next HTTP/1.1\r\n", "\r\n", "\u{0}"] {
             let bytes = [head, rest].concat();
             let got = plain(bytes.as_bytes()).unwrap();
-            assert_eq!((got.length, got.fields), (head.len(), 6), "{rest:?}");
+            assert_eq!((got.length, got.fields), (head.len(), 7), "{rest:?}");
             assert_eq!((got.target, got.host), ("/a/b.jpg?x=1", "www.example.com"));
             assert_eq!(got.user_agent, Some("Firefox"));
         }

@@ -176,8 +176,8 @@ mod tests {
             ("X-First", "a:b"),
             ("Date", "Tue, 14 Nov 2023 22:13:25 GMT"),
             ("Cache-Status", "other; hit; ttl=7"),
-            ("Age", "5"),
             ("Cache-Status", "leeward; hit; ttl=95"),
+            ("Age", "5"),
             ("X-Last", ""),
         ]);
         let times = Times { epoch: at(0), fresh_until: at(100) };
@@ -185,7 +185,7 @@ mod tests {
         let mut out = BytesMut::new();
         template.write(at(60), &mut out);
         let want = "HTTP/1.1 200 OK\r\nX-First: a:b\r\nDate: Tue, 14 Nov 2023 22:14:20 GMT\r\nCache-Status: other; hit; ttl=7\r\n\
-                    Age: 60\r\nCache-Status: leeward; hit; ttl=40\r\nX-Last: \r\n\r\n";
+                    Cache-Status: leeward; hit; ttl=40\r\nAge: 60\r\nX-Last: \r\n\r\n";
         assert_eq!(std::str::from_utf8(&out).unwrap().to_lowercase(), want.to_lowercase());
     }
 

@@ -115,7 +115,7 @@ mod tests {
             gateways: vec!["2001:db8::/32".parse().unwrap()],
             reserved: vec!["198.51.100.0/24".parse().unwrap()],
         };
-        let proxies = ["192.0.2.128/25".parse().unwrap()];
+        let proxies = leeward_rules::grammar::IpSet::parse("192.0.2.128/25").unwrap();
         for (peer, want) in [
             ("192.0.2.1", true),
             ("192.0.2.129", false),
