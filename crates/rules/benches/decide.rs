@@ -45,15 +45,19 @@ fn document(rules: usize) -> Value {
 }
 
 fn policy(rules: usize) -> Policy {
+    compiled(&document(rules))
+}
+
+fn compiled(document: &Value) -> Policy {
     let context = Context {
         property_hosts: &[],
         known_host: &|_| true,
-        has_default_origin: false,
+        has_default_origin: true,
         access_mode: None,
         published_at: 1_700_000_000,
         publishing: true,
     };
-    let (written, problems) = read(&document(rules), Form::Json, &context);
+    let (written, problems) = read(document, Form::Json, &context);
     Policy::compile(&written.unwrap_or_else(|| panic!("{problems:?}")), &context)
 }
 
@@ -98,5 +102,49 @@ fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark);
+/// One list of so many entries, none of which is the client's.
+fn lists(criterion: &mut Criterion) {
+    let mut headers = HeaderMap::new();
+    headers
+        .insert("referer", HeaderValue::from_static("https://www.example.com/articles/2030/01/a-page.html?from=mail"));
+    let path = Path::normalise("/static/a.jpg").unwrap();
+    let facts = Facts {
+        method: "GET",
+        scheme: Scheme::Https,
+        host: "www.example.com",
+        authority: "www.example.com",
+        path: &path,
+        query: None,
+        headers: &headers,
+        client_ip: "203.0.113.9".parse().unwrap(),
+        place: None,
+        now: 1_700_000_000,
+    };
+    type Entry = fn(usize) -> String;
+    let prefix: Entry = |n| format!("{}.{}.{}.0/24", 1 + n % 180, n / 180 % 256, n % 251);
+    let referer: Entry = |n| format!("*//leech{n}.example/*");
+    let mut group = criterion.benchmark_group("lists");
+    for (name, entry) in [("ip-blacklist", prefix), ("referer-blacklist", referer)] {
+        for entries in [10, 10_000] {
+            let value = (0..entries).map(entry).collect::<Vec<_>>().join(" ");
+            let rules = json!({ "rules": [{ "matches": [{ "name": "url-wildcard", "value": "/*" }],
+                                            "behaviors": [{ "name": name, "value": value }] }] });
+            let policy = compiled(&rules);
+            group.bench_with_input(BenchmarkId::new(name, entries), &policy, |bencher, policy| {
+                let effective = policy.evaluate(&facts);
+                bencher.iter(|| decide::security(black_box(policy), &effective, black_box(&facts), AccessMode::Exempt));
+            });
+        }
+    }
+    for rules in [10, 10_000] {
+        let rule = |n| json!({ "matches": [{ "name": "client-ip", "value": prefix(n) }], "behaviors": [{ "name": "deny-access" }] });
+        let policy = compiled(&json!({ "rules": (0..rules).map(rule).collect::<Vec<_>>() }));
+        group.bench_with_input(BenchmarkId::new("client-ip rules", rules), &policy, |bencher, policy| {
+            bencher.iter(|| black_box(policy).evaluate(black_box(&facts)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark, lists);
 criterion_main!(benches);

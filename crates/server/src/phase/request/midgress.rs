@@ -125,7 +125,7 @@ mod tests {
             ("198.51.100.1", false),
             ("203.0.113.1", false),
         ] {
-            assert_eq!(is_known(peer.parse().unwrap(), &addresses, &proxies), want, "{peer}");
+            assert_eq!(is_known(peer.parse().unwrap(), &addresses, &proxies.iter().copied().collect()), want, "{peer}");
         }
     }
 
