@@ -1,10 +1,11 @@
 //! What this edge is called in `CDN-Loop` (RFC 8586): `leeward; node=<id>`. The product's name alone would make every tier of
 //! Leeward servers look like a loop; the id tells whether a request was at this very one.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use leeward_config::Snapshot;
 use leeward_telemetry::status_fields::NAME;
 
@@ -23,6 +24,21 @@ pub(crate) fn id(snapshot: &Snapshot) -> &str {
 /// This edge's member of `CDN-Loop`.
 pub(crate) fn member(snapshot: &Snapshot) -> String {
     [NAME, "; node=", id(snapshot)].concat()
+}
+
+/// The same as the value of a field. Each worker keeps it, because it goes with every request to an origin.
+pub(crate) fn member_value(snapshot: &Snapshot) -> HeaderValue {
+    thread_local! { static KEPT: RefCell<Option<(String, HeaderValue)>> = const { RefCell::new(None) }; }
+    let id = id(snapshot);
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some((of, value)) if of == id => value.clone(),
+        _ => {
+            // the configuration takes no id that is no text
+            let value = HeaderValue::try_from(member(snapshot)).unwrap_or(HeaderValue::from_static(NAME));
+            *kept = Some((id.to_owned(), value.clone()));
+            value
+        }
+    })
 }
 
 /// Whether a request may go round in a loop. Only another tier of this CDN may send one that was at other nodes, and not at

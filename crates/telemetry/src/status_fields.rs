@@ -26,22 +26,22 @@ impl CacheStatus {
     /// The field's value, RFC 9211 section 2.
     #[must_use]
     pub fn value(&self) -> HeaderValue {
-        if let (CacheState::Hit, None) = (self.state, self.ttl) {
-            return HeaderValue::from_static("leeward; hit");
+        let state = match self.state {
+            CacheState::Hit => "leeward; hit",
+            CacheState::Stale => "leeward; hit; detail=stale",
+            CacheState::Miss => "leeward; fwd=uri-miss; stored",
+            CacheState::Deferred => "leeward; fwd=uri-miss; detail=deferred",
+            CacheState::Uncacheable => "leeward; fwd=uri-miss; detail=uncacheable",
+            CacheState::Expired => "leeward; fwd=stale; stored",
+            CacheState::Revalidated => "leeward; fwd=stale; fwd-status=304",
+            CacheState::Bypass => "leeward; fwd=bypass",
+            CacheState::None => "leeward; detail=generated",
+        };
+        if self.ttl.is_none() && self.fwd_status.is_none() && !self.collapsed {
+            return HeaderValue::from_static(state);
         }
         let mut out = String::with_capacity(64);
-        out.push_str(NAME);
-        out.push_str(match self.state {
-            CacheState::Hit => "; hit",
-            CacheState::Stale => "; hit; detail=stale",
-            CacheState::Miss => "; fwd=uri-miss; stored",
-            CacheState::Deferred => "; fwd=uri-miss; detail=deferred",
-            CacheState::Uncacheable => "; fwd=uri-miss; detail=uncacheable",
-            CacheState::Expired => "; fwd=stale; stored",
-            CacheState::Revalidated => "; fwd=stale; fwd-status=304",
-            CacheState::Bypass => "; fwd=bypass",
-            CacheState::None => "; detail=generated",
-        });
+        out.push_str(state);
         if let Some(status) = self.fwd_status {
             let _ = write!(out, "; fwd-status={status}");
         }

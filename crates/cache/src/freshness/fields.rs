@@ -4,18 +4,21 @@ use http::header::{self, HeaderMap};
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 
-/// Fields that concern one connection only (RFC 9110 section 7.6.1), and those of RFC 9111 section 3.1 about a proxy.
-static HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// Whether a field concerns one connection only (RFC 9110 section 7.6.1), or as RFC 9111 section 3.1 says a proxy.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Fields that say how the stored bytes are to be read. A 304 does not change the bytes, so it does not change these either
 /// (RFC 9111 section 3.2): with other ones, clients would take them for something else.
@@ -47,7 +50,7 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
         response.remove_header(&name);
     }
     // one look at each field that is there, which is cheaper than a search for each that may be there
-    let present: Vec<HeaderName> = response.headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
+    let present: Vec<HeaderName> = response.headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     for name in &present {
         response.remove_header(name);
     }
@@ -57,8 +60,10 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        // hardly anything else is named, and it goes by itself
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive"))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| !END_TO_END.contains(name))
         .collect()
 }
@@ -88,7 +93,7 @@ pub fn merge_304(stored: &ResponseHeader, not_modified: &ResponseHeader) -> Resp
     let has_tag = stored.headers.contains_key(header::ETAG);
     for name in not_modified.headers.keys() {
         let of_the_bytes = OF_THE_BYTES.contains(name) || has_tag && *name == header::ETAG;
-        if of_the_bytes || HOP_BY_HOP.contains(name) || skip.contains(name) {
+        if of_the_bytes || is_hop_by_hop(name) || skip.contains(name) {
             continue;
         }
         merged.remove_header(name);

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use http::header::HOST;
 use http::{HeaderValue, Uri};
 use leeward_rules::decide::{self, HostHeader, Way};
-use leeward_telemetry::status_fields::NAME;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
@@ -33,9 +33,14 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let path = if request.uri.path() == "*" { "*" } else { path };
     match followed(ctx) {
         Some(followed) => request.set_uri(target(&followed.target, None)?),
-        None => request.set_uri(target(path, ctx.query_for_origin(request))?),
+        None => {
+            let query = ctx.query_for_origin(request);
+            if !asks_for(request, path, query) {
+                request.set_uri(target(path, query)?);
+            }
+        }
     }
-    request.insert_header("Host", &*host_for(route, ctx))?;
+    name_host(request, &host_for(route, ctx))?;
     unkeyed::strip(request);
     add_own(request, route, ctx)?;
     if let Some(fetch) = &fetch {
@@ -46,11 +51,45 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
 
 /// What the edge adds for an origin and for a parent.
 pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context) -> pingora::Result<()> {
+    let host = route.normal_authority(ctx.client.scheme);
+    // mostly it is what `Host` says, and shared with it
+    let shared = request.headers.get(HOST).filter(|value| value.as_bytes() == host.as_bytes()).cloned();
     request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
-    request.insert_header("X-Forwarded-Proto", ctx.client.scheme.as_str())?;
-    request.insert_header("X-Host", &*route.normal_authority(ctx.client.scheme))?;
-    append(request, "Via", &[ctx.client.protocol.trim_start_matches("HTTP/"), " ", NAME].concat())?;
-    append(request, "CDN-Loop", &node::member(&ctx.snapshot))
+    request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(ctx.client.scheme.as_str()))?;
+    match shared {
+        Some(host) => request.insert_header("X-Host", host)?,
+        None => request.insert_header("X-Host", &*host)?,
+    }
+    append(request, "Via", via(ctx.client.protocol))?;
+    append(request, "CDN-Loop", node::member_value(&ctx.snapshot))
+}
+
+/// The edge's member of `Via`: the protocol that the request came by, and the edge's name.
+fn via(protocol: &str) -> HeaderValue {
+    HeaderValue::from_static(match protocol {
+        "HTTP/1.0" => "1.0 leeward",
+        "HTTP/2" => "2 leeward",
+        "HTTP/3" => "3 leeward",
+        _ => "1.1 leeward",
+    })
+}
+
+/// Whether the request's target is this path with this query already, as [`target`] would make it.
+fn asks_for(request: &RequestHeader, path: &str, query: Option<&str>) -> bool {
+    let Some(rest) = request.raw_path().strip_prefix(path.as_bytes()) else { return false };
+    match query.filter(|query| !query.is_empty()) {
+        None => rest.is_empty(),
+        Some(query) => rest.strip_prefix(b"?").is_some_and(|rest| rest == query.as_bytes()),
+    }
+}
+
+/// Writes `Host`, unless it says that already.
+fn name_host(request: &mut RequestHeader, host: &str) -> pingora::Result<()> {
+    let mut said = request.headers.get_all(HOST).iter();
+    match (said.next(), said.next()) {
+        (Some(one), None) if one.as_bytes() == host.as_bytes() => Ok(()),
+        _ => request.insert_header("Host", host),
+    }
 }
 
 /// A request target. A `?` with nothing behind it is left out, as it is in the cache key: what is stored under one key was asked
@@ -94,33 +133,43 @@ fn followed(ctx: &Context) -> Option<&Followed> {
 }
 
 /// An address in its usual form. Written by hand where it is four small numbers: this is done for every request.
-fn address(ip: IpAddr) -> String {
-    let IpAddr::V4(ip) = ip else { return ip.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
+fn address(ip: IpAddr) -> HeaderValue {
+    let unwritable = |_| HeaderValue::from_static("unknown");
+    let IpAddr::V4(ip) = ip else { return HeaderValue::try_from(ip.to_string()).unwrap_or_else(unwritable) };
+    let (mut text, mut length) = (*b"255.255.255.255", 0);
+    let mut push = |byte| {
+        if let Some(place) = text.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
     for (i, part) in ip.octets().into_iter().enumerate() {
         if i > 0 {
-            text.push('.');
+            push(b'.');
         }
-        let digit = |digit: u8| char::from(b'0' + digit % 10);
         if part >= 100 {
-            text.push(digit(part / 100));
+            push(b'0' + part / 100);
         }
         if part >= 10 {
-            text.push(digit(part / 10));
+            push(b'0' + part / 10 % 10);
         }
-        text.push(digit(part));
+        push(b'0' + part % 10);
     }
-    text
+    HeaderValue::from_bytes(text.get(..length).unwrap_or_default()).unwrap_or_else(unwritable)
 }
 
 /// Adds a member to a list field, behind what the client sent.
-fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> pingora::Result<()> {
+fn append(request: &mut RequestHeader, name: &'static str, member: HeaderValue) -> pingora::Result<()> {
+    let mut old = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if old.peek().is_none() {
+        return request.insert_header(name, member);
+    }
     let mut list = String::new();
-    for old in request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
+    for old in old {
         list.push_str(old);
         list.push_str(", ");
     }
-    list.push_str(member);
+    list.push_str(member.to_str().unwrap_or_default());
     let value = HeaderValue::try_from(list)
         .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
     request.insert_header(name, value)
@@ -128,12 +177,73 @@ fn append(request: &mut RequestHeader, name: &'static str, member: &str) -> ping
 
 #[cfg(test)]
 mod tests {
+    use leeward_telemetry::status_fields::NAME;
+
     use super::*;
 
     #[test]
     fn an_address_is_written_as_everybody_writes_it() {
         for ip in ["0.0.0.0", "1.20.255.100", "10.9.99.101", "255.255.255.255", "2001:db8::1", "::ffff:192.0.2.1"] {
             assert_eq!(address(ip.parse().unwrap()), ip.parse::<IpAddr>().unwrap().to_string());
+        }
+    }
+
+    #[test]
+    fn via_names_the_protocol_and_the_edge() {
+        for (protocol, version) in [("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2", "2"), ("HTTP/3", "3")] {
+            assert_eq!(via(protocol), format!("{version} {NAME}"), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_left_as_it_is_only_where_it_would_be_written_the_same() {
+        for (sent, path, query, want) in [
+            ("/a", "/a", None, true),
+            ("/a?b", "/a", Some("b"), true),
+            ("/a?b=/a?b", "/a", Some("b=/a?b"), true),
+            ("/a?token=1&b", "/a", Some("b"), false),
+            ("/a?token=1", "/a", None, false),
+            ("/a?", "/a", Some(""), false),
+            ("/a", "/", None, false),
+            ("/ab", "/a", None, false),
+            ("/a?b", "/a?b", Some("b"), false),
+            ("/", "/prefix/", None, false),
+            ("http://www.example.com/a", "/a", None, false),
+            ("*", "*", None, true),
+        ] {
+            let request = RequestHeader::build("GET", sent.as_bytes(), None).unwrap();
+            let same = target(path, query).unwrap().to_string().as_bytes() == request.raw_path();
+            assert_eq!((asks_for(&request, path, query), same), (want, want), "{sent} for {path} {query:?}");
+        }
+    }
+
+    #[test]
+    fn host_is_written_once_whatever_was_there() {
+        for (sent, want) in [
+            (&["www.example.com"][..], "www.example.com"),
+            (&["WWW.example.com"], "www.example.com"),
+            (&["www.example.com", "www.example.com"], "www.example.com"),
+            (&[], "www.example.com"),
+        ] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for host in sent {
+                request.append_header("Host", *host).unwrap();
+            }
+            name_host(&mut request, "www.example.com").unwrap();
+            let hosts: Vec<_> = request.headers.get_all(HOST).iter().collect();
+            assert_eq!(hosts, [want], "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_behind_those_that_were_there() {
+        for (sent, want) in [(&[][..], "b"), (&["a"], "a, b"), (&["a", "x, y"], "a, x, y, b")] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for old in sent {
+                request.append_header("Via", *old).unwrap();
+            }
+            append(&mut request, "Via", HeaderValue::from_static("b")).unwrap();
+            assert_eq!(request.headers.get_all("via").iter().collect::<Vec<_>>(), [want], "{sent:?}");
         }
     }
 
