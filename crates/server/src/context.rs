@@ -115,6 +115,8 @@ pub(crate) struct Route {
     pub(crate) effective: Effective,
     /// The redirect that they ask for.
     pub(crate) redirect: Option<decide::Redirect>,
+    /// What [`Route::normal_authority`] came to, for the scheme it was asked for first: key, origin and log ask again.
+    pub(crate) normal: OnceLock<(Scheme, Box<str>)>,
 }
 
 /// What logs and metrics call the thing asked for.
@@ -366,14 +368,21 @@ impl Route {
 
     /// The client's Host in one form: lower case, no trailing dot, no default port.
     pub(crate) fn normal_authority(&self, scheme: Scheme) -> Cow<'_, str> {
+        if self.authority == self.host && !self.host.contains(':') {
+            return self.host.as_str().into();
+        }
+        let (of, normal) = self.normal.get_or_init(|| (scheme, self.without_default_port(scheme).into()));
+        if *of == scheme { (**normal).into() } else { self.without_default_port(scheme).into() }
+    }
+
+    fn without_default_port(&self, scheme: Scheme) -> String {
         let default = if scheme == Scheme::Https { "443" } else { "80" };
         let port = self.authority.rsplit_once(':').map(|(_, port)| port);
         let port = port.filter(|port| !port.is_empty() && !port.ends_with(']') && *port != default);
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         match port {
-            Some(port) => [open, &self.host, close, ":", port].concat().into(),
-            None if open.is_empty() => self.host.as_str().into(),
-            None => [open, &self.host, close].concat().into(),
+            Some(port) => [open, &self.host, close, ":", port].concat(),
+            None => [open, &self.host, close].concat(),
         }
     }
 }

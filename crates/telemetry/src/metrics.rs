@@ -61,9 +61,34 @@ struct Series {
     bytes: IntCounter,
 }
 
+/// The series one result of attempts at one origin server is counted in.
+#[derive(Clone)]
+struct AttemptSeries {
+    requests: IntCounter,
+    seconds: Histogram,
+}
+
+/// What one worker remembers, by the hash of the labels. The vectors guard their series with a lock that all workers share.
+struct Remembered<S>(HashMap<u64, S, FixedState>);
+
+impl<S> Default for Remembered<S> {
+    fn default() -> Self {
+        Self(HashMap::with_hasher(FixedState::default()))
+    }
+}
+
+impl<S> Remembered<S> {
+    fn get(&mut self, labels: impl std::hash::Hash, make: impl FnOnce() -> S) -> &S {
+        if self.0.len() >= REMEMBERED_SERIES {
+            self.0.clear();
+        }
+        self.0.entry(FixedState::default().hash_one(labels)).or_insert_with(make)
+    }
+}
+
 thread_local! {
-    /// The vectors guard their series with a lock that all workers share; each worker remembers the ones it uses.
-    static SERIES: RefCell<HashMap<u64, Series, FixedState>> = RefCell::new(HashMap::with_hasher(FixedState::default()));
+    static SERIES: RefCell<Remembered<Series>> = RefCell::default();
+    static ATTEMPTS: RefCell<Remembered<AttemptSeries>> = RefCell::default();
 }
 
 /// What one finished request adds.
@@ -163,12 +188,9 @@ impl Metrics {
     /// Counts a finished request.
     pub fn request(&self, request: &Request<'_>) {
         let method = method_label(request.method);
-        let key = FixedState::default().hash_one((self.id(), request.site, method, request.status, request.cache));
+        let labels = (self.id(), request.site, method, request.status, request.cache);
         SERIES.with_borrow_mut(|known| {
-            if known.len() >= REMEMBERED_SERIES {
-                known.clear();
-            }
-            let series = known.entry(key).or_insert_with(|| self.series(request, method));
+            let series = known.get(labels, || self.series(request, method));
             series.requests.inc();
             series.seconds.observe(request.seconds);
             series.bytes.inc_by(request.bytes);
@@ -212,11 +234,17 @@ impl Metrics {
 
     /// Counts one attempt at an origin server; `reason` says why it was given up.
     pub fn attempt(&self, origin: &str, server: &str, result: AttemptResult, reason: Option<Reason>, seconds: f64) {
-        self.origin_requests.with_label_values(&[origin, server, result.word()]).inc();
+        ATTEMPTS.with_borrow_mut(|known| {
+            let series = known.get((self.id(), origin, server, result.word()), || AttemptSeries {
+                requests: self.origin_requests.with_label_values(&[origin, server, result.word()]),
+                seconds: self.origin_seconds.with_label_values(&[origin]),
+            });
+            series.requests.inc();
+            series.seconds.observe(seconds);
+        });
         if let Some(reason) = reason {
             self.origin_failures.with_label_values(&[origin, server, reason.word()]).inc();
         }
-        self.origin_seconds.with_label_values(&[origin]).observe(seconds);
     }
 
     /// Says of every origin server whether it is available. Servers that are not mentioned any more have no series.

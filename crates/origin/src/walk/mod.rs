@@ -183,22 +183,25 @@ impl Walk {
 
     /// Puts a server's addresses into the list, those that are there already left out.
     fn place(&mut self, at: usize, server: &OriginServer, known: Known) {
-        let states: Vec<At> = match known {
+        match known {
             Known::Addresses(addresses) => {
-                addresses.iter().map(|ip| At::Address(SocketAddr::new(*ip, server.port))).collect()
+                for (i, ip) in addresses.iter().enumerate() {
+                    self.place_one(at + i, server, At::Address(SocketAddr::new(*ip, server.port)));
+                }
             }
-            Known::Failed(error) => vec![At::Nowhere(error)],
-            Known::Never => vec![At::Unknown],
+            Known::Failed(error) => self.place_one(at, server, At::Nowhere(error)),
+            Known::Never => self.place_one(at, server, At::Unknown),
+        }
+    }
+
+    fn place_one(&mut self, at: usize, server: &OriginServer, state: At) {
+        let there = |other: &Candidate| match (&other.at, &state) {
+            (At::Address(one), At::Address(two)) => one == two && other.server.tls == server.tls,
+            _ => false,
         };
-        for (i, state) in states.into_iter().enumerate() {
-            let there = |other: &Candidate| match (&other.at, &state) {
-                (At::Address(one), At::Address(two)) => one == two && other.server.tls == server.tls,
-                _ => false,
-            };
-            if !self.candidates.iter().any(there) {
-                let at = (at + i).min(self.candidates.len());
-                self.candidates.insert(at, Candidate { server: server.clone(), at: state, tried: false });
-            }
+        if !self.candidates.iter().any(there) {
+            let at = at.min(self.candidates.len());
+            self.candidates.insert(at, Candidate { server: server.clone(), at: state, tried: false });
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) fn finish(edge: &Leeward, session: &Session, error: Option<&Error>, c
     let seconds = ctx.started.elapsed().as_secs_f64();
     let bytes = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
     edge.metrics.request(&metrics::Request { site: label, method: &request.method, status, cache, seconds, bytes });
+    if edge.access_log.is_off() {
+        return;
+    }
     let text = |name| request.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let host = ctx.route.as_ref().map_or_else(|| text(http::header::HOST).unwrap_or_default(), |route| &route.host);
     let Client { address, scheme, protocol, midgress, .. } = &ctx.client;
@@ -79,7 +82,7 @@ fn close_attempt(ctx: &mut Context, error: Option<&Error>) {
     let failure = error.map(leeward_origin::Failure::of);
     let attempt = Attempt {
         origin: ctx.fetch.walk.as_ref().map(|walk| walk.origin.name.clone()).unwrap_or_default(),
-        server: current.target.server.to_string(),
+        server: current.target.server.label(),
         address: Some(current.target.address),
         result: failure.map_or(leeward_telemetry::AttemptResult::Abandoned, |failure| failure.result),
         reason: failure.map_or(Some(Reason::Client), |failure| Some(failure.reason)),

@@ -199,9 +199,15 @@ impl AccessLog {
         Ok(Self { queue, off, dropped: AtomicU64::new(0) })
     }
 
+    /// Whether lines go nowhere: then none need be made.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.off.load(Ordering::Relaxed)
+    }
+
     /// Logs one request, unless sampling leaves it out; `sample` is the share of requests kept, 0.0 to 1.0.
     pub fn log(&self, entry: &Entry<'_>, sample: f64) {
-        if self.off.load(Ordering::Relaxed) || !(entry.is_error() || keep(sample)) {
+        if self.is_off() || !(entry.is_error() || keep(sample)) {
             return;
         }
         let mut line = Vec::with_capacity(512);

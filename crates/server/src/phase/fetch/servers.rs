@@ -1,5 +1,6 @@
 //! From attempt to attempt: the next server on the way under way, the next way, and what a failed attempt leaves behind.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::HeaderName;
@@ -99,8 +100,9 @@ fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Resul
         return Err(none());
     }
     let leg = parents::leg(&edge.tiers, session.req_header(), ctx, &own).unwrap_or(own);
-    let known = known(edge, &leg.origin);
-    let mut walk = Walk::begin(leg.clone(), is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
+    let origin = Arc::clone(&leg.origin);
+    let known = known(edge, &origin);
+    let mut walk = Walk::begin(leg, is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
     let of_slice = ctx.slice.as_ref().and_then(|slice| slice.deadline);
     for deadline in ctx.alternate.iter().map(|alternate| alternate.deadline).chain(of_slice).chain(ctx.slices.deadline)
     {
@@ -166,12 +168,12 @@ async fn go(edge: &Leeward, session: &mut Session, ctx: &mut Context) -> pingora
         let Some(walk) = &mut ctx.fetch.walk else { return Err(given_up(ctx)) };
         match leg {
             Some(leg) => {
-                let known = known(edge, &leg.origin);
-                if walk.enter(leg.clone(), https, &edge.turns, &known, Instant::now()) {
+                let (origin, way) = (Arc::clone(&leg.origin), leg.way);
+                if walk.enter(leg, https, &edge.turns, &known(edge, &origin), Instant::now()) {
                     return Ok(());
                 }
                 // a backup without a server for the client's scheme cannot be connected to
-                walk.way = leg.way;
+                walk.way = way;
                 plan::leave(edge, session, ctx, &UNAVAILABLE);
             }
             None => {
@@ -186,7 +188,7 @@ fn step(edge: &Leeward, ctx: &mut Context, now: Instant) -> pingora::Result<Step
     let Some(walk) = ctx.fetch.walk.as_mut() else {
         return Err(Error::explain(ErrorType::InternalError, "an attempt without a walk"));
     };
-    let origin = std::sync::Arc::clone(&walk.origin);
+    let origin = Arc::clone(&walk.origin);
     Ok(walk.step(&|_, address| edge.health.admit(&origin, address, now), now))
 }
 
@@ -258,7 +260,7 @@ fn unresolved(ctx: &mut Context, server: &OriginServer, error: &ResolveError, st
     let failure = Failure { reason: Reason::Dns, status: 503, result: AttemptResult::Connect };
     let attempt = Attempt {
         origin: origin_name(ctx),
-        server: server.to_string(),
+        server: server.label(),
         address: None,
         result: failure.result,
         reason: Some(failure.reason),
@@ -286,7 +288,7 @@ pub(super) fn finish(ctx: &mut Context, result: AttemptResult, reason: Option<Re
     let Some(Current { target, started }) = ctx.fetch.current.take() else { return };
     ctx.record(Attempt {
         origin: origin_name(ctx),
-        server: target.server.to_string(),
+        server: target.server.label(),
         address: Some(target.address),
         result,
         reason,

@@ -1,6 +1,6 @@
 //! Whose content is asked for: a site by its host (edge CNAME), or a directory by a CDN URL.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::HOST;
 use leeward_config::ready::{Origin, Site};
@@ -58,6 +58,7 @@ fn directory_route(origin: Arc<Origin>, origin_path: String, host: String, autho
         origin_path,
         effective: Effective::default(),
         redirect: None,
+        normal: OnceLock::new(),
     }
 }
 
@@ -73,6 +74,7 @@ fn site_route(site: Arc<Site>, host: String, authority: String, path: Path) -> R
         path,
         effective: Effective::default(),
         redirect: None,
+        normal: OnceLock::new(),
     }
 }
 
