@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::HeaderName;
 use leeward_config::ready::OriginServer;
 use leeward_origin::resolve::{Known, ResolveError};
 use leeward_origin::walk::{Forced, Step};
@@ -13,14 +12,13 @@ use leeward_rules::decide::Way;
 use leeward_rules::decide::plan::{Failed, Next};
 use leeward_telemetry::access_log::{Attempt, bounded};
 use leeward_telemetry::{AttemptResult, Reason};
-use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType};
 use pingora_cache::NoCacheReason;
 use pingora_proxy::Session;
 
 use super::request::{as_host, host_for};
-use super::{parents, plan, redirects};
+use super::{parents, plan, redirects, unkeyed};
 use crate::answer::begun;
 use crate::context::{Context, Current};
 use crate::phase::failover;
@@ -213,7 +211,7 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
     if ctx.fetch.kept_was_closed {
         prepared.peer.group_key ^= OWN_CONNECTION;
     }
-    if kind != Kind::WebSocket && !of_connection(session.req_header()) {
+    if kind != Kind::WebSocket && !unkeyed::of_connection(session.req_header()) {
         // there is nothing that would have to be taken away, and looking for each field that could be there has its price
         prepared.peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
     }
@@ -222,27 +220,6 @@ fn peer(edge: &Leeward, session: &mut Session, ctx: &mut Context, current: Curre
     ctx.fetch.asked_at = Some(SystemTime::now());
     ctx.fetch.sequence = edge.cache.ledger.sequence();
     Ok(prepared.peer)
-}
-
-/// Whether a request has a field that concerns its connection only: what the framework takes away on the way to an origin,
-/// and `Connection`, which names more of them.
-fn of_connection(request: &RequestHeader) -> bool {
-    let is_one = |name: &HeaderName| {
-        matches!(
-            name.as_str(),
-            "connection"
-                | "http2-settings"
-                | "keep-alive"
-                | "proxy-authenticate"
-                | "proxy-authorization"
-                | "proxy-connection"
-                | "te"
-                | "trailer"
-                | "transfer-encoding"
-                | "upgrade"
-        )
-    };
-    request.headers.keys().any(is_one)
 }
 
 /// Waits for the first answer about a name that nobody asked for before. Part of connecting, so it takes no longer than that.

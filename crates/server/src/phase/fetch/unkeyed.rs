@@ -82,6 +82,27 @@ pub(super) fn strip(request: &mut RequestHeader) {
     }
 }
 
+/// Whether a request has a field that concerns its connection only: what the framework takes away on the way to an origin,
+/// and `Connection`, which names more of them.
+pub(super) fn of_connection(request: &RequestHeader) -> bool {
+    let is_one = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "http2-settings"
+                | "keep-alive"
+                | "proxy-authenticate"
+                | "proxy-authorization"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    };
+    request.headers.keys().any(is_one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +131,31 @@ mod tests {
             request.append_header("X-Public", "kept").unwrap();
             strip(&mut request);
             assert_eq!(request.headers.keys().count(), stays + 2, "{method} {length}: {:?}", request.headers);
+        }
+    }
+
+    #[test]
+    fn a_request_with_any_field_of_its_connection_is_known() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.insert_header("Host", "www.example.com").unwrap();
+        request.insert_header("Cookie", "te=trailers").unwrap();
+        assert!(!of_connection(&request));
+        // what the framework takes away, and what it looks for names in
+        for name in [
+            "Connection",
+            "HTTP2-Settings",
+            "Keep-Alive",
+            "Proxy-Authenticate",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "TE",
+            "Trailer",
+            "Transfer-Encoding",
+            "Upgrade",
+        ] {
+            let mut request = request.clone();
+            request.insert_header(name, "x").unwrap();
+            assert!(of_connection(&request), "{name}");
         }
     }
 }
