@@ -10,7 +10,7 @@ use leeward_config::Snapshot;
 use leeward_telemetry::status_fields::NAME;
 
 /// Where requests say which proxies they were at.
-static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+pub(crate) static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// Other nodes that a request of another tier may have been at: an edge, and no more than this allows for what comes later.
 const MAX_NODES: usize = 3;
 

@@ -23,25 +23,30 @@ pub struct CacheStatus {
 }
 
 impl CacheStatus {
+    /// The value that says nothing else: made when the edge is compiled.
+    const fn state_alone(&self) -> HeaderValue {
+        match self.state {
+            CacheState::Hit => const { HeaderValue::from_static("leeward; hit") },
+            CacheState::Stale => const { HeaderValue::from_static("leeward; hit; detail=stale") },
+            CacheState::Miss => const { HeaderValue::from_static("leeward; fwd=uri-miss; stored") },
+            CacheState::Deferred => const { HeaderValue::from_static("leeward; fwd=uri-miss; detail=deferred") },
+            CacheState::Uncacheable => const { HeaderValue::from_static("leeward; fwd=uri-miss; detail=uncacheable") },
+            CacheState::Expired => const { HeaderValue::from_static("leeward; fwd=stale; stored") },
+            CacheState::Revalidated => const { HeaderValue::from_static("leeward; fwd=stale; fwd-status=304") },
+            CacheState::Bypass => const { HeaderValue::from_static("leeward; fwd=bypass") },
+            CacheState::None => const { HeaderValue::from_static("leeward; detail=generated") },
+        }
+    }
+
     /// The field's value, RFC 9211 section 2.
     #[must_use]
     pub fn value(&self) -> HeaderValue {
-        let state = match self.state {
-            CacheState::Hit => "leeward; hit",
-            CacheState::Stale => "leeward; hit; detail=stale",
-            CacheState::Miss => "leeward; fwd=uri-miss; stored",
-            CacheState::Deferred => "leeward; fwd=uri-miss; detail=deferred",
-            CacheState::Uncacheable => "leeward; fwd=uri-miss; detail=uncacheable",
-            CacheState::Expired => "leeward; fwd=stale; stored",
-            CacheState::Revalidated => "leeward; fwd=stale; fwd-status=304",
-            CacheState::Bypass => "leeward; fwd=bypass",
-            CacheState::None => "leeward; detail=generated",
-        };
+        let state = self.state_alone();
         if self.ttl.is_none() && self.fwd_status.is_none() && !self.collapsed {
-            return HeaderValue::from_static(state);
+            return state;
         }
         let mut out = String::with_capacity(64);
-        out.push_str(state);
+        out.push_str(state.to_str().unwrap_or(NAME));
         if let Some(status) = self.fwd_status {
             let _ = write!(out, "; fwd-status={status}");
         }

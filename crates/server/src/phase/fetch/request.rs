@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::HOST;
-use http::{HeaderValue, Uri};
+use http::header::{HOST, VIA};
+use http::{HeaderName, HeaderValue, Uri};
 use leeward_rules::decide::{self, HostHeader, Way};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
@@ -60,18 +60,18 @@ pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context)
         Some(host) => request.insert_header("X-Host", host)?,
         None => request.insert_header("X-Host", &*host)?,
     }
-    append(request, "Via", via(ctx.client.protocol))?;
-    append(request, "CDN-Loop", node::member_value(&ctx.snapshot))
+    append(request, &VIA, "Via", via(ctx.client.protocol))?;
+    append(request, &node::CDN_LOOP, "CDN-Loop", node::member_value(&ctx.snapshot))
 }
 
 /// The edge's member of `Via`: the protocol that the request came by, and the edge's name.
 fn via(protocol: &str) -> HeaderValue {
-    HeaderValue::from_static(match protocol {
-        "HTTP/1.0" => "1.0 leeward",
-        "HTTP/2" => "2 leeward",
-        "HTTP/3" => "3 leeward",
-        _ => "1.1 leeward",
-    })
+    match protocol {
+        "HTTP/1.0" => const { HeaderValue::from_static("1.0 leeward") },
+        "HTTP/2" => const { HeaderValue::from_static("2 leeward") },
+        "HTTP/3" => const { HeaderValue::from_static("3 leeward") },
+        _ => const { HeaderValue::from_static("1.1 leeward") },
+    }
 }
 
 /// Whether the request's target is this path with this query already, as [`target`] would make it.
@@ -158,11 +158,16 @@ fn address(ip: IpAddr) -> HeaderValue {
     HeaderValue::from_bytes(text.get(..length).unwrap_or_default()).unwrap_or_else(unwritable)
 }
 
-/// Adds a member to a list field, behind what the client sent.
-fn append(request: &mut RequestHeader, name: &'static str, member: HeaderValue) -> pingora::Result<()> {
+/// Adds a member to a list field, behind what the client sent. `written`: the name as origins see it.
+fn append(
+    request: &mut RequestHeader,
+    name: &HeaderName,
+    written: &'static str,
+    member: HeaderValue,
+) -> pingora::Result<()> {
     let mut old = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
     if old.peek().is_none() {
-        return request.insert_header(name, member);
+        return request.insert_header(written, member);
     }
     let mut list = String::new();
     for old in old {
@@ -172,7 +177,7 @@ fn append(request: &mut RequestHeader, name: &'static str, member: HeaderValue) 
     list.push_str(member.to_str().unwrap_or_default());
     let value = HeaderValue::try_from(list)
         .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
-    request.insert_header(name, value)
+    request.insert_header(written, value)
 }
 
 #[cfg(test)]
@@ -242,7 +247,7 @@ mod tests {
             for old in sent {
                 request.append_header("Via", *old).unwrap();
             }
-            append(&mut request, "Via", HeaderValue::from_static("b")).unwrap();
+            append(&mut request, &VIA, "Via", HeaderValue::from_static("b")).unwrap();
             assert_eq!(request.headers.get_all("via").iter().collect::<Vec<_>>(), [want], "{sent:?}");
         }
     }
