@@ -18,6 +18,9 @@ use crate::lane::{Lane, Next};
 /// Bytes of a head beyond what the limits of a list of fields come to: spaces around values, and what other tiers add.
 const ADDED: usize = 16 * 1024;
 
+/// Seconds of one read of a first head, where nobody has read before the framework. What counts is the connection's own deadline.
+const ONE_READ: u64 = 60;
+
 /// Serves until the connection ends. What the framework's blanket `ServerApp` does for HTTP/1, with the lane in front.
 pub(super) async fn serve<P>(
     requests: &Arc<Requests<P>>,
@@ -52,8 +55,8 @@ pub(super) async fn serve<P>(
         let mut session = ServerSession::new_http1(stream);
         match kept.take() {
             Some(settings) => settings.apply_to_session(&mut session),
-            // the hooks say how long; what counts is whether
-            None => session.set_keepalive(requests.connection.keepalive()),
+            // the hooks say how long the connection is kept; until then it is the limit of one read
+            None => session.set_keepalive((!requests.connection.draining()).then_some(ONE_READ)),
         }
         if !buffer.is_empty() {
             session.set_pipelined_prefix(buffer);

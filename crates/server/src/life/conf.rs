@@ -53,8 +53,6 @@ pub fn server_conf(
     }
     let mut conf = ServerConf {
         threads: threads.max(1),
-        // one thread has nobody to steal from, and the scheduler that does not try is the cheaper one
-        work_stealing: threads > 1,
         max_retries: MAX_ATTEMPTS,
         upstream_keepalive_pool_size: ORIGIN_POOL,
         ca_file: ca_file.map(|file| file.to_string_lossy().into_owned()),
