@@ -6,7 +6,9 @@ use super::case::Case;
 
 /// Compares what came with what may have come.
 pub(super) fn requests(case: &Case, seen: &[&Received]) -> Result<(), String> {
-    let starts: Vec<&str> = seen.iter().map(|got| got.head.start.as_str()).collect();
+    let mut starts: Vec<&str> = seen.iter().map(|got| got.head.start.as_str()).collect();
+    // the origin notes a request when its body ends: that of the case before may come after this one has begun
+    starts.dedup();
     if let Some(got) = seen.iter().find(|got| got.head.start.contains("smuggled")) {
         return Err(format!("the origin was asked {:?}", got.head.start));
     }
