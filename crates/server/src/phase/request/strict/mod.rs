@@ -72,21 +72,25 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses an answer whose body's end the framework would guess: with another coding than `chunked` it would take what is still
-/// encoded, up to the end of the connection, for the body, and keep it (RFC 9112 6.1).
+/// Refuses an answer whose body would be kept encoded: with a coding that exists, or several, what comes up to the end of the connection is
+/// not the body (RFC 9112 6.1). A single word that is no coding says nothing, and goes no further.
 ///
 /// # Errors
 /// The origin's fault.
 pub(crate) fn answer(response: &ResponseHeader) -> pingora::Result<()> {
-    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
-    let (first, second) = (codings.next(), codings.next());
-    match first {
-        Some(first) if second.is_some() || !first.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            let what = "the answer has another transfer coding than chunked";
-            Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up())
-        }
-        _ => Ok(()),
+    const CODINGS: [&str; 6] = ["gzip", "x-gzip", "deflate", "compress", "x-compress", "identity"];
+    let mut fields = response.headers.get_all(TRANSFER_ENCODING).iter();
+    let (first, second) = (fields.next(), fields.next());
+    let word = |value: &http::HeaderValue| {
+        let text = value.to_str().unwrap_or(",").trim();
+        let exists = CODINGS.iter().any(|coding| text.eq_ignore_ascii_case(coding));
+        !exists && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if second.is_some() || first.is_some_and(|value| !word(value)) {
+        let what = "the answer has another transfer coding than chunked";
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
     }
+    Ok(())
 }
 
 fn sizes(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
