@@ -216,6 +216,28 @@ fn requests_of_every_kind_in_one_write_are_answered_in_order() {
     edge.stop();
 }
 
+/// What the framework has read of the next request together with this one does not pass the lane.
+#[test]
+fn what_is_sent_along_with_a_plain_request_is_not_taken_for_one() {
+    let source = Source::start(|asked| plan(asked.path));
+    let edge = edge(&source, "");
+    for (number, fields) in ["Range: bytes=0-9", "If-None-Match: \"1\"", "X-Anything: 1"].into_iter().enumerate() {
+        let target = format!("/plain-along-{number}");
+        warm(&edge, "www.example.com", &target, "X-Full-Way: 1\r\n");
+        let mut client = Raw::open(edge.http().address);
+        let first = format!("GET /first-{number} HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+        let second = format!("GET {target} HTTP/1.1\r\nHost: www.example.com\r\n{fields}\r\nConnection: close\r\n\r\n");
+        let kept = second.replace("Connection: close\r\n", "");
+        client.send(&[first.as_str(), &kept, &kept, &second].concat());
+        let mut all = Vec::new();
+        client.0.read_to_end(&mut all).unwrap();
+        let answer = Raw::open(edge.http().address).ask("www.example.com", &target, "");
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert!(text.starts_with("HTTP/1.1 200") && text.contains("ontent-Length: 1000\r\n"), "{fields}: {text:.400}");
+    }
+    edge.stop();
+}
+
 #[test]
 fn what_changes_is_not_answered_from_memory() {
     let version = Arc::new(AtomicU64::new(1));

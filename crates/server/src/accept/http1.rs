@@ -35,6 +35,8 @@ pub(super) async fn serve<P>(
     let mut kept: Option<HttpPersistentSettings> = None;
     loop {
         let mut buffer = BytesMut::new();
+        // a request that the framework holds already is not seen by the lane: nothing about it is known
+        requests.connection.set_plain(false);
         if let Some(lane) = lane
             && !kept.as_ref().is_some_and(holds_bytes)
             && lane.serve(&mut stream, &mut buffer, client, &requests.connection).await == Next::Closed

@@ -56,7 +56,8 @@ fn known(edge: &Leeward, session: &Session, ctx: &Context) -> Option<Known> {
     let head = begun(session)?;
     let meta = session.cache.cache_meta();
     let object = edge.cache.store.name(session.cache.cache_key(), meta)?;
-    if meta.response_header().headers.contains_key(http::header::VARY) || !is_whole(session, head) {
+    let stored = meta.response_header();
+    if stored.headers.contains_key(http::header::VARY) || stored.status != head.status || !is_whole(session, head) {
         return None;
     }
     let times = Times { epoch: meta.epoch(), fresh_until: meta.fresh_until() };
