@@ -88,6 +88,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A value in quotes; of a long list its beginning and its length.
+fn shown(value: &str) -> String {
+    const LONGEST: usize = 200;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}... ({} bytes)", value.get(..end).unwrap_or(""), value.len()),
+        None => format!("{value:?}"),
+    }
+}
+
 /// For people: one fact a line.
 fn text(found: &Explanation) -> String {
     let mut out = vec![format!("url       {}", found.url)];
@@ -104,7 +113,10 @@ fn text(found: &Explanation) -> String {
             fact("rule", &format!("{} {}", rule.rule, if rule.applies { "applies" } else { "does not apply" }));
             for test in &rule.matches {
                 let not = if test.negated { "not " } else { "" };
-                fact("", &format!("  {not}{} {:?}: {}", test.name, test.value, if test.holds { "yes" } else { "no" }));
+                fact(
+                    "",
+                    &format!("  {not}{} {}: {}", test.name, shown(&test.value), if test.holds { "yes" } else { "no" }),
+                );
             }
         }
         for winner in &rules.winners {

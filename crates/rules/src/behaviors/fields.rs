@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::nearest;
 use crate::check::report::Report;
-use crate::check::{Form, as_text};
+use crate::check::{Form, MAX_VALUE, as_text};
 use crate::grammar::{DeltaTime, Invalid};
 use crate::written;
 
@@ -107,7 +107,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     /// A string parameter as written, `-` included. `Err` when it is there but wrong, which is reported.
     fn text_as_written(&mut self, name: &'static str) -> Result<Option<Cow<'a, str>>, ()> {
         let Some(value) = self.param(name) else { return Ok(None) };
-        match as_text(value, self.form) {
+        match as_text(value, self.form, MAX_VALUE) {
             Ok(text) => Ok(Some(text)),
             Err(invalid) => {
                 self.at(name, |report| report.invalid(invalid));

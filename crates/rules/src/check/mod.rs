@@ -26,7 +26,7 @@ pub const MAX_MATCHES: usize = 64;
 pub const MAX_BEHAVIORS: usize = 64;
 /// `geography` matches of one policy.
 pub const MAX_GEOGRAPHY: usize = 10;
-pub use crate::grammar::list::MAX_VALUE;
+pub use crate::grammar::list::{MAX_LIST, MAX_VALUE};
 
 /// Which form a document has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +101,8 @@ impl Conditions {
     }
 }
 
-/// A value that the language has as a string. Reads the sugar of YAML too.
-pub(crate) fn as_text(value: &Value, form: Form) -> Result<Cow<'_, str>, Invalid> {
+/// A value that the language has as a string of so many bytes at most. Reads the sugar of YAML too.
+pub(crate) fn as_text(value: &Value, form: Form, most: usize) -> Result<Cow<'_, str>, Invalid> {
     let text = match (value, form) {
         // A block of YAML (`|`, `>`) ends with a line break that nobody means.
         (Value::String(text), Form::Yaml) => Cow::Borrowed(text.trim_end_matches('\n')),
@@ -118,10 +118,8 @@ pub(crate) fn as_text(value: &Value, form: Form) -> Result<Cow<'_, str>, Invalid
             });
         }
     };
-    if text.len() > MAX_VALUE {
-        return Err(
-            Invalid::new(format!("the value is longer than {MAX_VALUE} bytes")).hint("spread it over several rules")
-        );
+    if text.len() > most {
+        return Err(Invalid::new(format!("the value is longer than {most} bytes")).hint("spread it over several rules"));
     }
     Ok(text)
 }

@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use super::report::Report;
-use super::{Context, Form, MAX_BEHAVIORS, MAX_GEOGRAPHY, MAX_MATCHES, MAX_RULES, as_text, kind, lint};
+use super::{
+    Context, Form, MAX_BEHAVIORS, MAX_GEOGRAPHY, MAX_LIST, MAX_MATCHES, MAX_RULES, MAX_VALUE, as_text, kind, lint,
+};
 use crate::behaviors::{self, Setting, Slot};
 use crate::matches::Test;
 use crate::written;
@@ -182,8 +184,9 @@ fn one_match(
             None
         }
     };
-    let name = required_text(&value, "name", "a match", Form::Json, report);
-    let text = required_text(&value, "value", "a match", form, report);
+    let name = required_text(&value, "name", "a match", Form::Json, MAX_VALUE, report);
+    let most = longest_value(name.as_deref());
+    let text = required_text(&value, "value", "a match", form, most, report);
     let (name, text) = (name?, text?);
     if name == "geography" {
         *geography += 1;
@@ -203,9 +206,9 @@ fn one_behavior(
 ) -> Option<(written::Behavior, Option<(Slot, Setting)>)> {
     let value = mapping(value, "a behavior", report)?;
     let value = Entries::read(value, &["name", "type", "value", "params"], report);
-    let name = required_text(&value, "name", "a behavior", Form::Json, report);
-    let kind_given = optional_text(&value, "type", form, report);
-    let text = optional_text(&value, "value", form, report);
+    let name = required_text(&value, "name", "a behavior", Form::Json, MAX_VALUE, report);
+    let kind_given = optional_text(&value, "type", form, MAX_VALUE, report);
+    let text = optional_text(&value, "value", form, longest_value(name.as_deref()), report);
     let params = match value.get("params") {
         None => Ok(Map::new()),
         Some((_, Value::Object(params))) => Ok(params.clone()),
@@ -220,9 +223,24 @@ fn one_behavior(
     Some((behavior, setting))
 }
 
+/// Bytes of the longest value of this match or behavior. One entry more costs a list of addresses or referrers nothing.
+fn longest_value(name: Option<&str>) -> usize {
+    match name {
+        Some("client-ip" | "ip-blacklist" | "ip-whitelist" | "referer-blacklist" | "referer-whitelist") => MAX_LIST,
+        _ => MAX_VALUE,
+    }
+}
+
 /// A string that must be there and not be empty.
-fn required_text(value: &Entries<'_>, key: &'static str, of: &str, form: Form, report: &mut Report) -> Option<String> {
-    match optional_text(value, key, form, report) {
+fn required_text(
+    value: &Entries<'_>,
+    key: &'static str,
+    of: &str,
+    form: Form,
+    most: usize,
+    report: &mut Report,
+) -> Option<String> {
+    match optional_text(value, key, form, most, report) {
         Ok(None) => {
             report.error(format!("{of} needs a {key}"));
             None
@@ -240,10 +258,11 @@ fn optional_text(
     value: &Entries<'_>,
     key: &'static str,
     form: Form,
+    most: usize,
     report: &mut Report,
 ) -> Result<Option<String>, ()> {
     let Some((written, value)) = value.get(key) else { return Ok(None) };
-    as_text(value, form)
+    as_text(value, form, most)
         .map(|text| Some(text.into_owned()))
         .map_err(|invalid| report.within(written, |report| report.invalid(invalid)))
 }

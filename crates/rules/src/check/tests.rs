@@ -176,6 +176,10 @@ fn a_document_that_is_refused_says_where() {
             "error rules[0].matches[0].value: the value is longer than 8192 bytes",
         ),
         (
+            one(json!({ "name": "client-ip", "value": "a".repeat(1_048_577) })),
+            "error rules[0].matches[0].value: the value is longer than 1048576 bytes",
+        ),
+        (
             rule(any(), json!([{ "name": "caching", "type": 5 }])),
             "error rules[0].behaviors[0].type: a string is needed here, not a number",
         ),
@@ -265,6 +269,24 @@ fn yaml_may_write_lists_and_bare_numbers() {
         ));
         assert!(read_in(&document, Form::Yaml).0.is_none(), "{value}");
     }
+}
+
+#[test]
+fn lists_of_ten_thousand_entries_load() {
+    let network = |n: usize| format!("2001:db8:{:x}:{:x}::/64", n / 256, n % 256);
+    let referer = |n: usize| format!("*//leech{n}.example/*");
+    let list = |entry: &dyn Fn(usize) -> String| (0..10_000).map(entry).collect::<Vec<_>>();
+    let everything = json!({ "name": "url-wildcard", "value": "/*" });
+    let deny = json!({ "name": "deny-access" });
+    let rule = |test: &Value, does: &Value| json!({ "rules": [{ "matches": [test], "behaviors": [does] }] });
+    for (name, entries) in [("ip-blacklist", list(&network)), ("referer-blacklist", list(&referer))] {
+        let joined = rule(&everything, &json!({ "name": name, "value": entries.join(" ") }));
+        assert_eq!(both(&joined, Form::Json), (true, vec![]), "{name}");
+        let listed = rule(&everything, &json!({ "name": name, "value": entries }));
+        assert_eq!(both(&listed, Form::Yaml), (true, vec![]), "{name}");
+    }
+    let matched = rule(&json!({ "name": "client-ip", "value": list(&network).join(" ") }), &deny);
+    assert_eq!(both(&matched, Form::Json), (true, vec![]));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use super::Invalid;
 use super::tokens::split;
 
-/// Bytes of the longest value. Longer lists belong in several rules.
+/// Bytes of the longest value.
 pub const MAX_VALUE: usize = 8 * 1024;
+/// Bytes of the longest list of addresses or referrers: tens of thousands of networks.
+pub const MAX_LIST: usize = 1 << 20;
 
 /// Reads every token of a value; all that is wrong comes back at once.
 pub(crate) fn each<T>(value: &str, mut read: impl FnMut(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Vec<Invalid>> {
