@@ -129,6 +129,8 @@ fn a_referer_begins_with_an_item_or_is_missing() {
         ("*.example.com", Some("https://example.com/x"), false),
         ("*example.com", Some("https://example.com/x"), true),
         ("*.example.com", Some("https://evil.net/www.example.com"), false),
+        ("*.example.com", Some("https://evil.net?www.example.com"), false),
+        ("*.example.com", Some("https://evil.net#www.example.com"), false),
         ("*.example.com/a", Some("https://shop.example.com/a"), true),
         ("*.example.com/a", Some("https://shop.example.com/b"), false),
         ("a.com,www.example.com", Some("https://www.example.com/"), true),

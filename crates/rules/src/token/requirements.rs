@@ -150,7 +150,7 @@ impl<'a> Referers<'a> {
 
     fn is_in(&self, value: &str, line: &[u8]) -> bool {
         let begins = |text: &[u8], item: &str| begins_with(text, item.as_bytes(), self.ignore_case);
-        let host = line.iter().position(|byte| *byte == b'/').unwrap_or(line.len()).min(MAX_HOST);
+        let host = line.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(line.len()).min(MAX_HOST);
         items(value).filter(|item| !item.is_empty() && !item.eq_ignore_ascii_case(MISSING)).any(|item| {
             let item = item.strip_prefix("https://").or_else(|| item.strip_prefix("http://")).unwrap_or(item);
             match item.strip_prefix('*') {
