@@ -39,6 +39,8 @@ pub struct Level {
     pub paranoia: u8,
     /// Anomaly score from which a request is refused.
     pub threshold: u32,
+    /// Bytes of an argument's name or value; a longer one is refused.
+    pub argument: u32,
 }
 
 /// A rule that is not asked, or not about one argument.

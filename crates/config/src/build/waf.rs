@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use crate::gather::{self, Gathered};
 use crate::place::Part;
-use crate::ready::{Exclusion, Guard, Slot, Waf, Written};
+use crate::ready::{Exclusion, Guard, Level, Slot, Waf, Written};
 use crate::report::{At, Report};
 use crate::written::{self, SiteWaf, Size, Span, WafExclusion, WafGuard, WafMode, WafOverLimit, WafOverload};
 
 /// Bytes of a body that are looked at. What is held back must fit into the buffer from which a request is sent again, together with
 /// what one read brings.
 const BODY: std::ops::RangeInclusive<Size> = Size::kib(1)..=Size::kib(32);
+/// Bytes of one argument.
+const ARGUMENT: std::ops::RangeInclusive<Size> = Size(256)..=Size::kib(32);
 /// Waits for a verdict.
 const DEADLINE: std::ops::RangeInclusive<Span> = Span(Duration::from_millis(10))..=Span::secs(30);
 /// Anomaly scores.
 const THRESHOLD: std::ops::RangeInclusive<u32> = 1..=10_000;
-/// Different pairs of paranoia level and threshold.
+/// Different levels: paranoia, threshold and argument limit together.
 const MAX_LEVELS: usize = 64;
 /// Exclusions of all sites together.
 const MAX_EXCLUSIONS: usize = 10_000;
@@ -52,7 +54,7 @@ struct Common<'w> {
     report: &'w Report,
     at: At,
     written: &'w written::Waf,
-    levels: Vec<(u8, u32)>,
+    levels: Vec<Level>,
     exclusions: Vec<Exclusion>,
     /// Of `waf.exclude`, for every site.
     shared: Vec<(String, usize)>,
@@ -74,6 +76,7 @@ impl<'w> Common<'w> {
         let paranoia = site.paranoia.unwrap_or(written.paranoia);
         let threshold = site.threshold.unwrap_or(written.threshold);
         let body_limit = site.body_limit.unwrap_or(written.body_limit);
+        let argument_limit = site.argument_limit.unwrap_or(written.argument_limit);
         let deadline = site.deadline.unwrap_or(written.deadline);
         // what a site does not change is looked at once
         let default = at == &self.at;
@@ -92,6 +95,15 @@ impl<'w> Common<'w> {
             self.report
                 .error(&at.key("body_limit"), format!("`body_limit` is {body_limit}, not from {least} to {most}"))
                 .hint("`inspect: { body: false }` leaves bodies alone");
+        }
+        if own(site.argument_limit.is_some()) && !ARGUMENT.contains(&argument_limit) {
+            let (least, most) = (ARGUMENT.start(), ARGUMENT.end());
+            self.report
+                .error(
+                    &at.key("argument_limit"),
+                    format!("`argument_limit` is {argument_limit}, not from {least} to {most}"),
+                )
+                .hint("`exclude: [{ rule: 7700003, argument: NAME }]` takes one argument out of it");
         }
         if own(site.deadline.is_some()) && !DEADLINE.contains(&deadline) {
             let (least, most) = (DEADLINE.start(), DEADLINE.end());
@@ -114,7 +126,11 @@ impl<'w> Common<'w> {
         };
         Some(Guard {
             block,
-            level: self.level(paranoia, threshold),
+            level: self.level(Level {
+                paranoia,
+                threshold,
+                argument: u32::try_from(argument_limit.0).unwrap_or(u32::MAX),
+            }),
             exclusions,
             query: inspect.query,
             headers: inspect.headers,
@@ -127,14 +143,14 @@ impl<'w> Common<'w> {
         })
     }
 
-    fn level(&mut self, paranoia: u8, threshold: u32) -> usize {
-        let level = (paranoia, threshold);
+    fn level(&mut self, level: Level) -> usize {
         if let Some(number) = self.levels.iter().position(|known| *known == level) {
             return number;
         }
         if self.levels.len() == MAX_LEVELS {
-            let message =
-                format!("the sites have more than {MAX_LEVELS} different pairs of `paranoia` and `threshold`");
+            let message = format!(
+                "the sites have more than {MAX_LEVELS} different sets of `paranoia`, `threshold` and `argument_limit`"
+            );
             self.report.error(&self.at, message);
             return 0;
         }

@@ -34,7 +34,7 @@ pub use origins::{
 pub use shield::{Pop, Region, Shield};
 pub use sites::{PolicyOrigins, Site, Sites};
 pub use tokens::{PlatformTokens, Tokens, Tree};
-pub use waf::{Exclusion, Guard, Slot, Waf, Written};
+pub use waf::{Exclusion, Guard, Level, Slot, Waf, Written};
 
 /// One checked configuration, immutable. A request holds one from its first phase to its log line.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 pub struct Waf {
     /// Rule files, in order, each once.
     pub files: Vec<PathBuf>,
-    /// Pairs of paranoia level and threshold; a [`Guard`] names one by its number.
-    pub levels: Vec<(u8, u32)>,
+    /// How strict sites are; a [`Guard`] names one by its number.
+    pub levels: Vec<Level>,
     /// Exclusions of all sites; a [`Guard`] names them by their numbers.
     pub exclusions: Vec<Exclusion>,
     /// Whether rules with expensive patterns are left out.
@@ -20,6 +20,17 @@ pub struct Waf {
     pub written: Written,
     /// The rule set that was made of this: filled before the configuration is published, by who knows the engine.
     pub loaded: Slot,
+}
+
+/// How strict a site is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// Paranoia level, 1 to 4.
+    pub paranoia: u8,
+    /// Anomaly score from which a request is refused.
+    pub threshold: u32,
+    /// Bytes of an argument's name or value; a longer one is refused.
+    pub argument: u32,
 }
 
 /// A place in a configuration file.

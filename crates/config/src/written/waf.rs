@@ -25,6 +25,9 @@ pub struct Waf {
     pub body_limit: Size,
     /// What becomes of a larger body.
     pub body_over_limit: WafOverLimit,
+    /// Bytes of the name or the value of one argument, or of an upload's names; a request with a longer one is refused by rule
+    /// 7700003, since the work of some patterns grows with the square. 32 KiB at most.
+    pub argument_limit: Size,
     /// What becomes of a request that cannot be looked at in time; absent: `closed` in the mode `block`, `open` in `detect`.
     pub on_overload: Option<WafOverload>,
     /// The longest wait for a verdict.
@@ -45,6 +48,7 @@ impl Default for Waf {
             inspect: WafInspect::default(),
             body_limit: Size::kib(16),
             body_over_limit: WafOverLimit::Partial,
+            argument_limit: Size::kib(4),
             on_overload: None,
             deadline: Span::secs(1),
             redos_guard: WafGuard::On,
@@ -69,6 +73,8 @@ pub struct SiteWaf {
     pub body_limit: Option<Size>,
     /// What becomes of a larger body.
     pub body_over_limit: Option<WafOverLimit>,
+    /// Bytes of the name or the value of one argument.
+    pub argument_limit: Option<Size>,
     /// What becomes of a request that cannot be looked at in time.
     pub on_overload: Option<WafOverload>,
     /// The longest wait for a verdict.

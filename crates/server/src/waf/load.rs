@@ -52,14 +52,14 @@ fn plan(waf: &Waf) -> Plan {
     let exclusions = waf.exclusions.iter();
     Plan {
         files: waf.files.clone(),
-        levels: waf
-            .levels
-            .iter()
-            .map(|(paranoia, threshold)| Level { paranoia: *paranoia, threshold: *threshold })
-            .collect(),
+        levels: waf.levels.iter().map(level).collect(),
         exclusions: exclusions.map(|one| Exclusion { rule: one.rule, target: one.target.clone() }).collect(),
         redos_guard: waf.redos_guard,
     }
+}
+
+fn level(level: &leeward_config::ready::Level) -> Level {
+    Level { paranoia: level.paranoia, threshold: level.threshold, argument: level.argument }
 }
 
 /// At the line of the rule file, or where the configuration names the rules.

@@ -4,13 +4,14 @@
 mod closed;
 mod ffi;
 mod message;
+mod prolog;
 mod scan;
 mod settings;
 
 use std::ffi::CString;
 use std::sync::Arc;
 
-pub use settings::{EXPENSIVE, MAX_EXCLUSIONS, MAX_LEVELS};
+pub use settings::{ARGUMENT, EXPENSIVE, MAX_EXCLUSIONS, MAX_LEVELS};
 
 use crate::{Engine, Failed, Fault, Plan, Request, RuleSet, Verdict};
 
@@ -70,7 +71,9 @@ impl Engine for ModSecurity {
 impl RuleSet for Rules {
     fn inspect(&self, request: &Request) -> Result<Verdict, Failed> {
         let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Failed("a NUL byte in the head"));
-        let id = settings::unique_id(request.level, &request.exclusions, request.cut);
+        let content_type = request.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
+        let content_type = content_type.map(|(_, value)| value.as_slice()).unwrap_or_default();
+        let id = settings::unique_id(request, prolog::of(&request.body));
         let id = text(id.as_bytes())?;
         let (target, method) = (text(&request.target)?, text(&request.method)?);
         let (client, version) = (text(request.client.to_string().as_bytes())?, text(request.version.as_bytes())?);
@@ -87,8 +90,6 @@ impl RuleSet for Rules {
         if !refuse {
             request.body.iter().filter(|part| !part.is_empty()).for_each(|part| transaction.body(part));
             if request.cut {
-                let content_type = request.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
-                let content_type = content_type.map(|(_, value)| value.as_slice()).unwrap_or_default();
                 transaction.body(&closed::end(content_type, &request.body));
             }
             took(transaction.body_done())?;

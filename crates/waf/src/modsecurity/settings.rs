@@ -1,10 +1,12 @@
 //! What is applied around the operator's rule files: engine settings, body processors, paranoia level and threshold, exclusions.
 //!
-//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,cut,x3,` is level 0, a body that was cut off, exclusion 3.
+//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,cut,dtd,x3,` is level 0, a body that was cut off, an XML body
+//! whose prolog is not taken, exclusion 3.
 
 use std::fmt::Write;
 
-use crate::{Exclusion, Level, Plan};
+use super::prolog::Prolog;
+use crate::{Exclusion, Level, Plan, Request};
 
 /// Whether an id is one of this file's, which files of the operator's must not use: those of the library's recommended
 /// configuration, whose rules are here too, and some of our own.
@@ -16,7 +18,10 @@ pub(super) const fn is_own(id: u32) -> Option<&'static str> {
     }
 }
 /// Those of them that can match and say so.
-pub(super) const KNOWN: [u32; 5] = [200_002, 200_003, 200_004, 200_005, 200_007];
+pub(super) const KNOWN: [u32; 11] =
+    [200_002, 200_003, 200_004, 200_005, 200_007, ARGUMENT, 7_700_004, 7_700_005, 7_700_010, 7_700_011, 7_700_012];
+/// Refuses an argument that is longer than the level allows.
+pub const ARGUMENT: u32 = 7_700_003;
 /// Says the score of a request that stayed below the threshold.
 pub(super) const SCORE: u32 = 7_700_002;
 const LEVELS: u32 = 7_701_000;
@@ -29,6 +34,15 @@ pub const MAX_LEVELS: usize = 64;
 /// Rules whose patterns take backtracking time: with them a kilobyte can cost seconds, and no limit of the library's bounds it.
 /// Found by `every_printable_byte_and_pair_repeated_stays_cheap` (tests/hostile.rs), which says what each costs.
 pub const EXPENSIVE: &[u32] = &[932_100, 932_105, 932_150, 932_230, 932_235, 932_250, 932_260, 932_340, 941_160];
+
+/// Rules of this crate's own that judge, as the Core Rule Set does: by its score.
+const OWN: &str = include_str!("own.conf");
+
+/// What makes a multipart body ambiguous. (All that `MULTIPART_STRICT_ERROR` sums up, but for a boundary in quotes, which is how some
+/// clients write every boundary.)
+const STRICT: &str = "MULTIPART_BOUNDARY_WHITESPACE|MULTIPART_DATA_BEFORE|MULTIPART_DATA_AFTER|MULTIPART_HEADER_FOLDING|\
+    MULTIPART_LF_LINE|MULTIPART_MISSING_SEMICOLON|MULTIPART_INVALID_QUOTING|MULTIPART_INVALID_PART|\
+    MULTIPART_INVALID_HEADER_FOLDING|MULTIPART_FILE_LIMIT_EXCEEDED";
 
 /// More arguments than these are an attack on what parses them.
 const MAX_ARGUMENTS: usize = 255;
@@ -48,24 +62,30 @@ SecArgumentSeparator &
 SecCookieFormat 0
 SecUploadKeepFiles Off
 SecPcreMatchLimit 100000
+SecRule &REQUEST_HEADERS:Content-Type "@eq 0" "id:7700006,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
+SecRule REQUEST_HEADERS:Content-Type "@rx ^text/" "id:7700007,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
 SecRule REQUEST_HEADERS:Content-Type "^(?:application/(?:[a-z0-9.-]+[+])?|text/)xml" "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
-SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+[+])?json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_HEADERS:Content-Type "^(?:application|text)/(?:x-|[a-z0-9.-]+[+])?json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule UNIQUE_ID "!@contains ,cut," "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be parsed',severity:2,chain"
 SecRule REQBODY_ERROR "!@eq 0" "t:none"
 SecRule UNIQUE_ID "!@contains ,cut," "id:200003,phase:2,t:none,log,deny,status:400,msg:'The multipart body is not strict',severity:2,chain"
-SecRule MULTIPART_STRICT_ERROR "!@eq 0" "t:none"
+SecRule {STRICT} "!@eq 0" "t:none"
 SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:200004,phase:2,t:none,log,deny,status:400,msg:'The multipart body has an unmatched boundary',severity:2"
 SecRule TX:/^MSC_/ "!@streq 0" "id:200005,phase:2,t:none,log,deny,status:400,msg:'A limit of the engine was met',severity:2"
 SecRule &ARGS "@gt {MAX_ARGUMENTS}" "id:200007,phase:2,t:none,log,deny,status:400,msg:'Too many arguments',severity:2"
+SecRule ARGS|ARGS_NAMES|FILES|FILES_NAMES "@gt %{{tx.leeward_argument}}" "id:{ARGUMENT},phase:2,t:none,t:length,log,deny,status:400,msg:'An argument is longer than the limit',severity:2"
+SecRule UNIQUE_ID "@contains ,dtd," "id:7700004,phase:2,t:none,log,deny,status:400,msg:'The XML body has a document type or an odd encoding',severity:2,chain"
+SecRule REQBODY_PROCESSOR "@streq XML" "t:none"
+SecRule REQUEST_HEADERS:Content-Type "@rx ^multipart/(?!form-data)" "id:7700005,phase:2,t:none,t:lowercase,log,deny,status:400,msg:'A multipart body that is no form is not looked into',severity:2"
 SecAction "id:7700000,phase:1,t:none,pass,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
-"#
+{OWN}"#
     )
 }
 
 /// Read before the rules that give defaults to what nobody set: this wins over the operator's files.
 pub(super) fn levels(levels: &[Level]) -> String {
     let mut text = String::new();
-    for (number, Level { paranoia, threshold }) in levels.iter().enumerate() {
+    for (number, Level { paranoia, threshold, argument }) in levels.iter().enumerate() {
         let id = LEVELS.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
         // CRS 3 and 4 name them differently
         let _ = writeln!(
@@ -73,7 +93,7 @@ pub(super) fn levels(levels: &[Level]) -> String {
             "SecRule UNIQUE_ID \"@contains ,l{number},\" \"id:{id},phase:1,t:none,pass,nolog,\
              setvar:tx.paranoia_level={paranoia},setvar:tx.executing_paranoia_level={paranoia},\
              setvar:tx.blocking_paranoia_level={paranoia},setvar:tx.detection_paranoia_level={paranoia},\
-             setvar:tx.inbound_anomaly_score_threshold={threshold}\"",
+             setvar:tx.inbound_anomaly_score_threshold={threshold},setvar:tx.leeward_argument={argument}\"",
         );
     }
     text
@@ -110,12 +130,15 @@ pub(super) fn after(plan: &Plan) -> String {
 }
 
 /// What a request tells the rules about itself.
-pub(super) fn unique_id(level: usize, exclusions: &[usize], cut: bool) -> String {
-    let mut id = format!(",l{level},");
-    if cut {
+pub(super) fn unique_id(request: &Request, prolog: Prolog) -> String {
+    let mut id = format!(",l{},", request.level);
+    if request.cut {
         id.push_str("cut,");
     }
-    for exclusion in exclusions {
+    if prolog != Prolog::Plain {
+        id.push_str("dtd,");
+    }
+    for exclusion in &request.exclusions {
         let _ = write!(id, "x{exclusion},");
     }
     id

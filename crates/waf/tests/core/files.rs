@@ -62,9 +62,9 @@ fn levels_and_exclusions_hold_for_the_requests_that_name_them() {
     let exclusion = |rule, target: Option<&str>| Exclusion { rule, target: target.map(str::to_owned) };
     let set = load(&Plan {
         levels: vec![
-            Level { paranoia: 1, threshold: 5 },
-            Level { paranoia: 1, threshold: 100 },
-            Level { paranoia: 3, threshold: 5 },
+            Level { paranoia: 1, threshold: 5, argument: 4096 },
+            Level { paranoia: 1, threshold: 100, argument: 4096 },
+            Level { paranoia: 3, threshold: 5, argument: 4096 },
         ],
         exclusions: vec![
             exclusion(942_100, None),

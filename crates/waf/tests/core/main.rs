@@ -36,7 +36,7 @@ fn core_rules() -> Vec<PathBuf> {
 fn plan() -> Plan {
     Plan {
         files: core_rules(),
-        levels: vec![Level { paranoia: 1, threshold: 5 }],
+        levels: vec![Level { paranoia: 1, threshold: 5, argument: 4096 }],
         exclusions: Vec::new(),
         redos_guard: true,
     }

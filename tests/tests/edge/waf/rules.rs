@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use leeward_tests::wait::{self, PATIENCE};
+
 use super::*;
 
 const ATTACK: &str = "/search?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E";
@@ -32,6 +34,9 @@ fn eight_reloads_under_traffic_change_no_verdict() {
             });
         }
         for n in 0..8 {
+            // between any two of them requests are judged, however slow the machine is
+            let before = asked.load(Ordering::Relaxed);
+            wait::until("requests", PATIENCE, || (asked.load(Ordering::Relaxed) > before + 13).then_some(()));
             edge.write_config(&config(&format!("mode: off, threshold: 5, deadline: {}s", 5 + n)));
             assert!(edge.reload(), "{}", edge.story());
         }

@@ -80,7 +80,7 @@ pub(crate) async fn judge(
     edge.waf.metrics.waiting(tools.pool.waiting());
     match judged {
         Ok((verdict, took)) => {
-            edge.waf.metrics.inspected(took);
+            edge.waf.metrics.inspected(took, verdict.score);
             let verdict = Arc::new(verdict);
             if let Some(key) = key {
                 tools.memory.keep(&key, &verdict, Instant::now());
