@@ -9,11 +9,12 @@ use http::HeaderName;
 use crate::behaviors::key_query::KeyQuery;
 use crate::behaviors::origin::Name;
 use crate::behaviors::{self, SINGLE_SLOTS, Setting, Slot};
-use crate::check::report::Report;
-use crate::check::{Context, Form, Step};
 use crate::decide::{Backup, OriginChoice};
 use crate::index::Index;
 use crate::matches::Test;
+use crate::reading::report::Report;
+use crate::reading::report::Step;
+use crate::reading::{Context, Form};
 use crate::written;
 
 /// A policy ready for requests: parsed, indexed, immutable.

@@ -25,6 +25,8 @@ mod facts;
 mod index;
 mod matches;
 mod path;
+mod place;
+mod reading;
 
 #[cfg(test)]
 mod fixture;
@@ -33,9 +35,12 @@ mod properties;
 
 pub use behaviors::caching::Caching;
 pub use behaviors::key_query::KeyQuery;
-pub use check::{Conditions, Context, Form, Problem, Severity, Step, nearest, read};
+pub use check::{Conditions, read};
 pub use compile::{NameKind, Policy};
 pub use continents::is_country;
 pub use evaluate::Effective;
-pub use facts::{Code, Facts, Place, Scheme};
+pub use facts::{Facts, Scheme};
 pub use path::{MAX_PATH, Path, PathError};
+pub use place::{Code, Place};
+pub use reading::report::{Problem, Severity, Step};
+pub use reading::{Context, Form, nearest};

@@ -1,9 +1,9 @@
 //! Address, country and referer lists. Source: policy-language 4.5.
 
 use super::fields::Fields;
-use crate::facts::Place;
 use crate::grammar::geo::{GeoCode, GeoKind, GeoSet, duplicate};
 use crate::grammar::{IpSet, WildcardSet, list, tokens};
+use crate::place::Place;
 
 pub(super) fn ips(fields: &mut Fields<'_, '_>) -> Option<IpSet> {
     let value = fields.required_value("list addresses and networks: 192.0.2.1 198.51.100.0/24")?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::fields::Fields;
 use super::origin::not_own;
-use crate::check::Context;
 use crate::grammar::{StatusPattern, StatusSet, host};
+use crate::reading::Context;
 
 /// Most further tries at the first origin.
 const MAX_RETRIES: u64 = 5;

@@ -2,8 +2,8 @@
 
 use super::fields::Fields;
 use super::target::{Names, Target, parse as parse_target};
-use crate::check::Context;
 use crate::grammar::StatusSet;
+use crate::reading::Context;
 
 /// What is done instead of answering with a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::check::nearest;
-use crate::check::report::Report;
-use crate::check::{Form, MAX_VALUE, as_text};
 use crate::grammar::{DeltaTime, Invalid};
+use crate::reading::nearest;
+use crate::reading::report::Report;
+use crate::reading::{Form, MAX_VALUE, as_text};
 use crate::written;
 
 /// "Nothing here".

@@ -18,10 +18,10 @@ pub(crate) mod token_auth;
 
 use fields::Fields;
 
-use crate::check::nearest;
-use crate::check::report::Report;
-use crate::check::{Context, Form};
 use crate::grammar::IpSet;
+use crate::reading::nearest;
+use crate::reading::report::Report;
+use crate::reading::{Context, Form};
 use crate::token::{Denial, TokenAuth};
 use crate::written;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::fields::Fields;
-use crate::check::Context;
 use crate::grammar::{Invalid, host};
+use crate::reading::Context;
 
 /// The scheme towards an origin, `originScheme`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,8 +1,8 @@
 //! `content-refresh`: what was stored before an instant must be confirmed. Source: policy-language 4.4.
 
 use super::fields::Fields;
-use crate::check::Context;
 use crate::grammar::Invalid;
+use crate::reading::Context;
 
 /// What was stored or last confirmed before `since` may not be used without asking the origin, once that instant has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

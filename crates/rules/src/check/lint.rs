@@ -3,13 +3,13 @@
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
-use super::Context;
-use super::report::Report;
-use super::structure::Read;
+use super::rule::Read;
 use crate::behaviors::failover::FailoverKind;
 use crate::behaviors::{Setting, Slot};
 use crate::grammar::StatusSet;
 use crate::matches::{self, Test};
+use crate::reading::Context;
+use crate::reading::report::Report;
 
 /// Comparisons of two rules before the search for hidden rules gives up: it must not make a reload slow.
 const MAX_COMPARISONS: usize = 2_000_000;

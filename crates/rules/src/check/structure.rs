@@ -2,27 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::nearest::nearest;
-use super::report::Report;
-use super::{
-    Context, Form, MAX_BEHAVIORS, MAX_GEOGRAPHY, MAX_LIST, MAX_MATCHES, MAX_RULES, MAX_VALUE, as_text, kind, lint,
-};
+use super::rule::Read;
+use super::{MAX_BEHAVIORS, MAX_GEOGRAPHY, MAX_MATCHES, MAX_RULES, lint};
 use crate::behaviors::{self, Setting, Slot};
 use crate::matches::Test;
+use crate::reading::report::Report;
+use crate::reading::{Context, Form, MAX_LIST, MAX_VALUE, as_text, kind, nearest};
 use crate::written;
-
-/// A rule as far as it could be read; what could not is missing.
-pub(super) struct Read {
-    pub(super) tests: Vec<Option<Test>>,
-    pub(super) settings: Vec<Option<(Slot, Setting)>>,
-}
-
-impl Read {
-    pub(super) fn is_whole(&self) -> bool {
-        let whole = self.tests.iter().all(Option::is_some) && self.settings.iter().all(Option::is_some);
-        whole && !self.tests.is_empty() && !self.settings.is_empty()
-    }
-}
 
 pub(super) fn policy(
     document: &Value,

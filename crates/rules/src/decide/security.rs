@@ -6,16 +6,7 @@ use crate::behaviors::{Setting, Slot};
 use crate::compile::Policy;
 use crate::evaluate::Effective;
 use crate::facts::Facts;
-
-/// What an address list and a country list mean together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AccessMode {
-    /// Both must let the client pass.
-    Strict,
-    /// A listed address is exempt from the country list.
-    #[default]
-    Exempt,
-}
+use crate::reading::AccessMode;
 
 /// Whether the client gets an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use super::Invalid;
-use crate::facts::{Code, Place};
+use crate::place::{Code, Place};
 
 /// Places of a rule: a look-up costs the same for one and for thousands.
 #[derive(Debug, Clone, Default)]

@@ -6,16 +6,7 @@ use foldhash::fast::RandomState;
 
 use crate::facts::Facts;
 use crate::grammar::query;
-use crate::matches::cookies;
-
-/// What has names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
-    Header,
-    Cookie,
-    /// A query parameter, decoded.
-    Parameter,
-}
+use crate::matches::{Carrier, cookies};
 
 type Names = HashMap<Box<[u8]>, Named, RandomState>;
 
@@ -36,11 +27,11 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn insert(&mut self, place: Place, name: &[u8], value: Option<&[u8]>, rule: u32) {
-        let names = match place {
-            Place::Header => &mut self.headers,
-            Place::Cookie => &mut self.cookies,
-            Place::Parameter => &mut self.parameters,
+    pub(super) fn insert(&mut self, carrier: Carrier, name: &[u8], value: Option<&[u8]>, rule: u32) {
+        let names = match carrier {
+            Carrier::Header => &mut self.headers,
+            Carrier::Cookie => &mut self.cookies,
+            Carrier::Parameter => &mut self.parameters,
         };
         let named = names.entry(name.into()).or_default();
         let list = match value {

@@ -3,9 +3,9 @@
 use http::HeaderName;
 use http::header::COOKIE;
 
+use super::key::{Carrier, Key, Keys};
 use crate::facts::Facts;
 use crate::grammar::{Invalid, Wildcard, list, query, tokens};
-use crate::index::{Key, Keys, Place};
 
 /// A value is split at spaces, so a space inside a token is written as an escape.
 fn with_spaces(token: &str) -> String {
@@ -40,9 +40,9 @@ impl Header {
     pub(super) fn keys(&self) -> Keys<'_> {
         let name = self.name.as_str().as_bytes();
         if self.patterns.is_empty() {
-            return std::iter::once(Key::Field(Place::Header, name, None)).collect();
+            return std::iter::once(Key::Field(Carrier::Header, name, None)).collect();
         }
-        self.patterns.iter().map(|pattern| Key::Field(Place::Header, name, pattern.exact())).collect()
+        self.patterns.iter().map(|pattern| Key::Field(Carrier::Header, name, pattern.exact())).collect()
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
@@ -62,8 +62,8 @@ struct Named {
 }
 
 impl Named {
-    fn key(&self, place: Place) -> Key<'_> {
-        Key::Field(place, &self.name, self.value.as_ref().and_then(Wildcard::exact))
+    fn key(&self, carrier: Carrier) -> Key<'_> {
+        Key::Field(carrier, &self.name, self.value.as_ref().and_then(Wildcard::exact))
     }
 
     fn fits(&self, name: &[u8], value: impl FnOnce() -> bool) -> bool {
@@ -89,7 +89,7 @@ impl Cookies {
     }
 
     pub(super) fn keys(&self) -> Keys<'_> {
-        self.0.iter().map(|cookie| cookie.key(Place::Cookie)).collect()
+        self.0.iter().map(|cookie| cookie.key(Carrier::Cookie)).collect()
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
@@ -133,7 +133,7 @@ impl Parameters {
     }
 
     pub(super) fn keys(&self) -> Keys<'_> {
-        self.0.iter().map(|parameter| parameter.key(Place::Parameter)).collect()
+        self.0.iter().map(|parameter| parameter.key(Carrier::Parameter)).collect()
     }
 
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {

@@ -1,9 +1,9 @@
 //! `geography`.
 
-use crate::check::report::Report;
 use crate::facts::Facts;
 use crate::grammar::geo::{GeoCode, GeoKind, GeoSet, duplicate};
 use crate::grammar::{Invalid, list, tokens};
+use crate::reading::report::Report;
 
 /// Places; an unknown place is in none of them.
 #[derive(Debug)]

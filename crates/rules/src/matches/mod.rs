@@ -3,6 +3,7 @@
 mod address;
 mod fields;
 mod geography;
+mod key;
 mod regexes;
 mod request;
 mod url;
@@ -10,11 +11,11 @@ mod url;
 use smallvec::{SmallVec, smallvec};
 
 pub(crate) use fields::cookies;
+pub(crate) use key::{Carrier, Key, Keys};
 
-use crate::check::nearest;
-use crate::check::report::Report;
 use crate::facts::Facts;
-use crate::index::{Key, Keys};
+use crate::reading::nearest;
+use crate::reading::report::Report;
 
 /// Every legal name.
 pub(crate) const NAMES: &[&str] = &[

@@ -1,8 +1,8 @@
 //! `http-method`, `url-scheme`, `host-name`.
 
-use crate::check::report::Report;
 use crate::facts::{Facts, Scheme};
 use crate::grammar::{Invalid, Tokens, host, list, tokens};
+use crate::reading::report::Report;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 

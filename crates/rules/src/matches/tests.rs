@@ -1,8 +1,8 @@
 //! The truth tables of every match, and what its value may be.
 
-use crate::check::report::Report;
 use crate::fixture::Request;
 use crate::matches::Test;
+use crate::reading::report::Report;
 
 fn test(name: &str, value: &str, negated: bool) -> Test {
     let mut report = Report::default();

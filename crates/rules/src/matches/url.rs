@@ -2,9 +2,9 @@
 
 use smallvec::SmallVec;
 
+use super::key::{Key, Keys};
 use crate::facts::Facts;
 use crate::grammar::{Invalid, Tokens, Wildcard, list};
-use crate::index::{Key, Keys};
 use crate::path::normalise_escapes;
 
 /// Exact names of one part of the path.

@@ -4,9 +4,6 @@ use super::seal::{Key, Sealed};
 use super::{Code, Place, requirements};
 use crate::facts::Facts;
 
-/// Characters of the longest token.
-pub const MAX_TOKEN: usize = 512;
-
 /// The keys of a platform.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {

@@ -22,8 +22,8 @@ mod properties;
 
 pub use code::Code;
 pub use denial::{Denial, DenialPart};
-pub use ectoken::{Keys, MAX_TOKEN};
+pub use ectoken::Keys;
 pub use mac::TokenAuth;
 pub use place::{Place, parameter_name};
 pub use requirements::{expires_at, remarks};
-pub use seal::{Key, NONCE, Sealed, key_text};
+pub use seal::{Key, MAX_TOKEN, NONCE, Sealed, key_text};

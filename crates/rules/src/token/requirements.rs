@@ -6,8 +6,9 @@ use http::header::REFERER;
 use ipnet::IpNet;
 
 use super::Code;
-use crate::facts::{Code as PlaceCode, Facts};
+use crate::facts::Facts;
 use crate::path::normalise_escapes;
+use crate::place::Code as PlaceCode;
 
 /// Bytes of a Referer's host that a leading `*` may stand for.
 const MAX_HOST: usize = 255;

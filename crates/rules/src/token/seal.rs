@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::base64;
-use super::ectoken::MAX_TOKEN;
 use crate::grammar::Invalid;
 
+/// Characters of the longest token.
+pub const MAX_TOKEN: usize = 512;
 /// Bytes of a nonce. Two tokens of one key must not share one: who has both can forge more.
 pub const NONCE: usize = 12;
 /// Bytes of a tag.

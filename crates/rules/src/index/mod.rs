@@ -5,70 +5,19 @@ mod clients;
 mod fields;
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use ipnet::IpNet;
-use smallvec::SmallVec;
 
 use crate::facts::Facts;
-use crate::grammar::geo::GeoCode;
-use crate::matches::Test;
+use crate::matches::{Key, Keys, Test};
 use clients::Clients;
 use fields::Fields;
-pub(crate) use fields::Place;
 
 /// How many rules more a request may have to try before it is worth taking its header fields, cookies or query apart, or
 /// looking up its client.
 ///
 /// Tests take them apart whenever they can: their policies are small.
 const FIELD_COST: usize = if cfg!(test) { 0 } else { 16 };
-
-/// One key for each token of a match.
-pub(crate) type Keys<'a> = SmallVec<[Key<'a>; 4]>;
-
-/// One thing about a request that a rule may be kept under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Key<'a> {
-    /// The whole path.
-    Exact(&'a str),
-    /// What the path begins with.
-    Prefix(&'a str),
-    Filename(&'a str),
-    Host(&'a str),
-    /// The first component of the path.
-    First(&'a str),
-    /// What follows the last dot of the filename.
-    Tail(&'a str),
-    /// A header field, cookie or query parameter of this name, with this value if one is given.
-    Field(Place, &'a [u8], Option<&'a [u8]>),
-    /// A network that the client is in.
-    Network(IpNet),
-    /// A place that the client is in.
-    Place(GeoCode),
-}
-
-impl Key<'_> {
-    /// Between keys that are equally rare: the one that usually tells more.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Exact(_) => 0,
-            Self::Filename(_) => 1,
-            Self::Prefix(_) => 2,
-            Self::Host(_) => 3,
-            Self::First(_) => 4,
-            Self::Tail(_) => 5,
-            Self::Field(..) => 6,
-            Self::Network(_) => 7,
-            Self::Place(_) => 8,
-        }
-    }
-
-    /// Whether it is looked up at a cost of its own.
-    fn is_costly(&self) -> bool {
-        matches!(self, Self::Field(..) | Self::Network(_) | Self::Place(_))
-    }
-}
 
 type Buckets = HashMap<Box<str>, Vec<u32>, RandomState>;
 
