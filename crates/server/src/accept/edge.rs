@@ -46,7 +46,7 @@ const H2_IDLE: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// From `accept()` to the end of the first request head, PROXY protocol and TLS handshake included. On a kept HTTP/1
-    /// connection it begins after the keep-alive time.
+    /// connection it begins with the first byte of the next head.
     pub header: Duration,
     /// Idle time of a kept HTTP/1 connection.
     pub keepalive: Duration,
@@ -236,7 +236,7 @@ where
         let requests = Arc::new(Requests {
             proxy: Arc::clone(&self.proxy),
             connection: Arc::clone(&connection),
-            reused_head: limits.keepalive + limits.header,
+            header: limits.header,
             h2_header_list: limits.h2_header_list,
         });
         let mut work = std::pin::pin!(async {

@@ -8,7 +8,7 @@ use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::phase::request::strict::{self, Refusal};
+use crate::phase::request::strict::{self, Framing, Refusal};
 
 /// Room for what is read at once.
 const READ_BUFFER: usize = 4096;
@@ -22,8 +22,8 @@ const METHODS: [&[u8]; 7] = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELET
 /// What the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
-    /// A whole head that can be read in one way.
-    Good,
+    /// A whole head that can be read in one way, of so many bytes, and what says where its body ends.
+    Good(usize, Framing),
     /// One that goes no further.
     Bad(Refusal),
     /// The client left before it was whole.
@@ -32,19 +32,22 @@ pub(super) enum Head {
 
 /// Reads on until the head at the start of the buffer, which is not empty, is whole, and checks it. `most` bounds it.
 pub(super) async fn complete(stream: &mut Stream, buffer: &mut BytesMut, most: usize) -> Head {
-    let mut line = 0;
-    if buffer.starts_with(b"\r\n") {
-        // one empty line before a request is no harm (RFC 9112 2.2)
-        buffer.advance(2);
-    }
+    let (mut line, mut begun) = (0, false);
     loop {
-        if buffer.first().is_some_and(|first| !strict::is_token(*first)) {
+        if !begun && **buffer != *b"\r" {
+            begun = true;
+            if buffer.starts_with(b"\r\n") {
+                // one empty line before a request is no harm (RFC 9112 2.2)
+                buffer.advance(2);
+            }
+        }
+        if begun && buffer.first().is_some_and(|first| !strict::is_token(*first)) {
             return Head::Bad(strict::malformed("no request line"));
         }
         match scan(buffer, &mut line) {
             Scanned::End(end) => {
                 let checked = strict::check_raw(buffer.get(..end).unwrap_or_default());
-                return checked.map_or_else(Head::Bad, |()| Head::Good);
+                return checked.map_or_else(Head::Bad, |framing| Head::Good(end, framing));
             }
             Scanned::BareLineFeed => return Head::Bad(strict::malformed("line without a carriage return")),
             Scanned::More if buffer.len() > most => {

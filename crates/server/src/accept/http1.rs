@@ -1,25 +1,42 @@
 //! The requests of an HTTP/1 connection, one after another: the hit lane where it can, the framework where it cannot.
+//!
+//! The framework is given one request at a time. Bytes of the next one that were read with it stay here, and those that the
+//! framework reads too many are taken back, so that every head of a connection is seen as it was sent: by the strict check, whose
+//! subject the framework would have repaired, and by the lane.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use pingora::apps::HttpPersistentSettings;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::ProxyHttp;
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
 
 use super::head::{self, Head};
+use super::held::held;
+use super::request_end::{self, RequestEnd};
 use super::requests::Requests;
 use crate::lane::{Lane, Next};
 
 /// Bytes of a head beyond what the limits of a list of fields come to: spaces around values, and what other tiers add.
 const ADDED: usize = 16 * 1024;
 
-/// Seconds of one read of a first head, where nobody has read before the framework. What counts is the connection's own deadline.
+/// Seconds of one read before the hooks say how long a connection is kept.
 const ONE_READ: u64 = 60;
+
+/// Room for what is read at once.
+const READ_BUFFER: usize = 4096;
+
+/// Bytes behind a request without a known end that are taken back from the framework. To take them back costs as much as they are
+/// long, and the next request may hand them over again: with more the connection ends.
+const TAKEN_BACK: usize = 2 * READ_BUFFER;
+
+/// How long a connection that has not asked for anything may still do so once the process is on its way out.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// Serves until the connection ends. What the framework's blanket `ServerApp` does for HTTP/1, with the lane in front.
 pub(super) async fn serve<P>(
@@ -32,39 +49,61 @@ pub(super) async fn serve<P>(
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    let mut kept: Option<HttpPersistentSettings> = None;
+    let mut buffer = BytesMut::new();
     loop {
-        let mut buffer = BytesMut::new();
-        // a request that the framework holds already is not seen by the lane: nothing about it is known
         requests.connection.set_plain(false);
         if let Some(lane) = lane
-            && !kept.as_ref().is_some_and(holds_bytes)
             && lane.serve(&mut stream, &mut buffer, client, &requests.connection).await == Next::Closed
         {
             return;
         }
-        let mut checked = None;
-        if !buffer.is_empty() {
-            match check(requests, &mut stream, &mut buffer).await {
-                Head::Good => checked = Some(Ok(())),
-                Head::Bad(refusal) => {
-                    checked = Some(Err(refusal));
-                    buffer = head::stand_in(&buffer);
-                }
-                Head::Gone => return,
+        if buffer.is_empty() && !begins(requests, &mut stream, &mut buffer).await {
+            return;
+        }
+        let mut next = BytesMut::new();
+        let (checked, end) = match check(requests, &mut stream, &mut buffer).await {
+            Head::Good(end, framing) => (Ok(()), request_end::find(&buffer, end, framing)),
+            Head::Bad(refusal) => {
+                buffer = head::stand_in(&buffer);
+                (Err(refusal), RequestEnd::Unknown)
             }
+            Head::Gone => return,
+        };
+        if let RequestEnd::At(end) = end {
+            next = buffer.split_off(end.min(buffer.len()));
         }
         let mut session = ServerSession::new_http1(stream);
-        match kept.take() {
-            Some(settings) => settings.apply_to_session(&mut session),
-            // the hooks say how long the connection is kept; until then it is the limit of one read
-            None => session.set_keepalive((!requests.connection.draining()).then_some(ONE_READ)),
+        session.set_keepalive((!requests.connection.draining()).then_some(ONE_READ));
+        session.set_pipelined_prefix(buffer);
+        let Some(reused) = requests.process(session, Some(checked), shutdown).await else { return };
+        let (reused, settings) = reused.consume();
+        let Some(held) = settings.map_or(Some(BytesMut::new()), |settings| held(&settings)) else { return };
+        if end == RequestEnd::Unknown && held.len() > TAKEN_BACK {
+            return;
         }
-        if !buffer.is_empty() {
-            session.set_pipelined_prefix(buffer);
-        }
-        let Some(reused) = requests.process(session, checked, shutdown).await else { return };
-        (stream, kept) = reused.consume();
+        next.extend_from_slice(&held);
+        (stream, buffer) = (reused, next);
+    }
+}
+
+/// Waits for the first bytes of a request where the lane does not. The wait for the first request of a connection is bounded by
+/// whoever calls.
+async fn begins<P: ProxyHttp>(requests: &Requests<P>, stream: &mut Stream, buffer: &mut BytesMut) -> bool {
+    let connection = &requests.connection;
+    let first = connection.requests() == 0;
+    let mut ending = connection.shutdown();
+    buffer.reserve(READ_BUFFER);
+    tokio::select! {
+        biased;
+        read = stream.read_buf(buffer) => matches!(read, Ok(1..)),
+        () = sleep(connection.idle_time()), if !first => false,
+        () = async {
+            // an error: whoever would tell is gone
+            let _ = ending.wait_for(|ending| *ending).await;
+            if first {
+                sleep(LAST_CHANCE).await;
+            }
+        } => false,
     }
 }
 
@@ -75,11 +114,5 @@ async fn check<P: ProxyHttp>(requests: &Requests<P>, stream: &mut Stream, buffer
     if requests.connection.requests() == 0 {
         return head.await;
     }
-    let limit = requests.reused_head.saturating_sub(requests.connection.idle_time());
-    timeout(limit, head).await.unwrap_or(Head::Gone)
-}
-
-/// Whether the framework has read bytes of the next request already. It keeps them to itself, and says so only here.
-fn holds_bytes(settings: &HttpPersistentSettings) -> bool {
-    !format!("{settings:?}").contains("pipelined_prefix: None")
+    timeout(requests.header, head).await.unwrap_or(Head::Gone)
 }

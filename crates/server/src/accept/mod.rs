@@ -13,8 +13,10 @@ mod counters;
 mod edge;
 mod gate;
 mod head;
+mod held;
 mod http1;
 mod proxy_protocol;
+mod request_end;
 mod requests;
 mod short_reads;
 

@@ -20,8 +20,8 @@ use crate::phase::request::strict::Refusal;
 pub(super) struct Requests<P: ProxyHttp> {
     pub(super) proxy: Arc<HttpProxy<P>>,
     pub(super) connection: Arc<Connection>,
-    /// From the start of the wait for another request on a kept HTTP/1 connection to the end of its head.
-    pub(super) reused_head: Duration,
+    /// From the first byte of another request on a kept HTTP/1 connection to the end of its head.
+    pub(super) header: Duration,
     /// The connection's own, so that a reload changes it.
     pub(super) h2_header_list: u32,
 }
@@ -54,7 +54,7 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    /// Serves one request. `checked` is what was found out about the bytes of its head, if they were seen; then it is complete.
+    /// Serves one request, whose head is complete. `checked` is what was found out about its bytes; HTTP/2 has none.
     pub(super) async fn process(
         &self,
         session: ServerSession,
@@ -62,26 +62,10 @@ where
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let counted = session.is_http2();
-        let before = if counted {
-            self.connection.requests.fetch_add(1, Ordering::Relaxed)
-        } else {
-            self.connection.requests.load(Ordering::Relaxed)
-        };
+        if counted {
+            self.connection.requests.fetch_add(1, Ordering::Relaxed);
+        }
         let work = self.proxy.process_new_http(session, shutdown);
-        let work = scope(Arc::clone(&self.connection), counted, checked, work);
-        // The first head is under the connection's own deadline, HTTP/2 streams begin with a complete one.
-        if counted || checked.is_some() || before == 0 {
-            return work.await;
-        }
-        let mut work = std::pin::pin!(work);
-        tokio::select! {
-            biased;
-            reused = &mut work => return reused,
-            () = tokio::time::sleep(self.reused_head) => {}
-        }
-        if self.connection.requests.load(Ordering::Relaxed) == before {
-            return None; // dropping the work closes the socket
-        }
-        work.await
+        scope(Arc::clone(&self.connection), counted, checked, work).await
     }
 }

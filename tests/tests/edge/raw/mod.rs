@@ -33,10 +33,10 @@ fn recording() -> Origin {
 }
 
 /// What is wrong with how the edge took a case; nothing when it was right.
-fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize) -> Result<u16, String> {
+fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize, ahead: &str) -> Result<u16, String> {
     let before = origin.count();
     let mut connection = edge.http().connect().map_err(|lost| format!("no connection: {lost:?}"))?;
-    let status = converse(&mut connection, case, number)?;
+    let status = converse(&mut connection, case, number, ahead)?;
     drop(connection);
     // who comes next gets what it asked for, over whatever connection the edge has to the origin
     let path = format!("/control/{number}");
@@ -61,12 +61,19 @@ fn judge(edge: &Edge, origin: &Origin, case: &Case, number: usize) -> Result<u16
     }
 }
 
-/// Sends a case and reads what comes; the status of the first answer.
-fn converse(connection: &mut Connection, case: &Case, number: usize) -> Result<u16, String> {
+/// Sends a case, in one piece with the request ahead of it if there is one, and reads what comes; the status of the first answer.
+fn converse(connection: &mut Connection, case: &Case, number: usize, ahead: &str) -> Result<u16, String> {
     let bytes = case.bytes();
     let method = case.method(&bytes);
-    let first = match connection.exchange(&bytes, &method) {
-        Ok(first) => first,
+    let bytes = [ahead.as_bytes(), &bytes].concat();
+    let first = match connection.exchange(&bytes, if ahead.is_empty() { &method } else { "GET" }) {
+        Ok(first) if ahead.is_empty() => first,
+        Ok(first) if first.status() != 200 => return Err(format!("the request ahead got {}", first.status())),
+        Ok(_) => match connection.read(&method) {
+            Ok(second) => second,
+            Err(Lost::Closed | Lost::Reset) => return Ok(0),
+            Err(lost) => return Err(format!("no answer: {lost:?}")),
+        },
         Err(Lost::Closed | Lost::Reset) => return Ok(0),
         // the edge may refuse and close before it has everything
         Err(_) => match connection.read(&method) {
@@ -120,6 +127,16 @@ fn settle(origin: &Origin, before: usize) {
     }
 }
 
+/// Requests that a case may follow in one write, each with a body of another kind. What comes after one is read no other way than what
+/// comes first.
+const AHEAD: [&str; 5] = [
+    "GET /control/ahead HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+    "POST /control/ahead HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 5\r\n\r\nhello",
+    "POST /control/ahead HTTP/1.1\r\nHost: www.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "POST /control/ahead HTTP/1.1\r\nHost: www.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX: y\r\n\r\n",
+    "GET /control/ahead HTTP/1.1\r\nHost: www.example.com\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+];
+
 /// Plays a file of the corpus.
 fn play(file: &str, at_least: usize) {
     let corpus = case::corpus(file);
@@ -128,9 +145,11 @@ fn play(file: &str, at_least: usize) {
     let edge = edge(&origin);
     let (mut wrong, mut refused) = (Vec::new(), 0);
     for (number, case) in corpus.iter().enumerate() {
-        match judge(&edge, &origin, case, number) {
-            Ok(status) => refused += usize::from(status >= 400),
-            Err(why) => wrong.push(format!("{}: {why}", case.what)),
+        for ahead in ["", AHEAD[number % AHEAD.len()]] {
+            match judge(&edge, &origin, case, number, ahead) {
+                Ok(status) => refused += usize::from(status >= 400),
+                Err(why) => wrong.push(format!("{} after {ahead:?}: {why}", case.what)),
+            }
         }
     }
     assert!(wrong.is_empty(), "{file}: {} of {} cases:\n  {}", wrong.len(), corpus.len(), wrong.join("\n  "));

@@ -141,13 +141,8 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
         return Ok(());
     }
     ctx.client.address = client_address(session, ctx);
-    // Pingora repairs some heads while it parses: these must be seen as they were sent. What it had read of the next request
-    // with the one before nobody could see: there its repairs of the request line stay hidden.
-    let checked = accept::checked_bytes().or_else(|| {
-        let connection = session.as_http1()?;
-        Some(strict::check_raw(&connection.get_headers_raw_bytes()))
-    });
-    checked.unwrap_or(Ok(())).map_err(|refusal| refuse(ctx, refusal))?;
+    // Pingora repairs some heads while it parses: over HTTP/1 they were checked as they were sent
+    accept::checked_bytes().unwrap_or(Ok(())).map_err(|refusal| refuse(ctx, refusal))?;
     check_head(session.req_header(), ctx)?;
     if ctx.client.scheme == Scheme::Https && is_misdirected(session, ctx) {
         return Err(Answer::error(421, Reason::Misdirected));

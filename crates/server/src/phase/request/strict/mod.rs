@@ -9,7 +9,7 @@ use leeward_config::ready::Limits;
 use leeward_telemetry::Reason;
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType};
-pub(crate) use raw::{check_raw, is_token};
+pub(crate) use raw::{Framing, check_raw, is_token};
 
 /// A length no origin could count otherwise: larger ones lose precision where numbers are doubles.
 const MAX_CONTENT_LENGTH: u64 = 1 << 53;

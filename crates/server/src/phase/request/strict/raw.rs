@@ -11,13 +11,23 @@ const MAX_DIGITS: usize = 18;
 /// What is wrong with a `Transfer-Encoding`.
 const OTHER_CODING: &str = "Transfer-Encoding other than chunked";
 
+/// What says where the body of a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    Chunked,
+    /// What follows may be another protocol.
+    Open,
+}
+
 /// Checks the bytes of an HTTP/1 head for what the parser repairs before anyone can see it: a request line of more than
 /// three words, both lengths (it drops one), folded lines, and lines that end without a carriage return; and for what it refuses
 /// by itself, without a word: what is wrong with Host and framing among it, which [`super::check`] sees over HTTP/2.
 ///
 /// # Errors
 /// The first rule broken.
-pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_raw(head: &[u8]) -> Result<Framing, Refusal> {
     let head = head.strip_suffix(b"\r\n\r\n").ok_or(malformed("head does not end in an empty line"))?;
     let mut lines = lines(head);
     let first = lines.next().unwrap_or(Ok(b""))?;
@@ -38,7 +48,8 @@ pub(crate) fn check_raw(head: &[u8]) -> Result<(), Refusal> {
         }
         seen.note(name, line.get(colon + 1..).unwrap_or_default())?;
     }
-    seen.judge(first)
+    seen.judge(first)?;
+    Ok(seen.framing())
 }
 
 /// What decides whose request it is and where it ends.
@@ -48,12 +59,17 @@ struct Seen<'h> {
     host: Option<&'h [u8]>,
     length: Option<&'h [u8]>,
     coding: Option<&'h [u8]>,
+    upgrade: bool,
 }
 
 impl<'h> Seen<'h> {
     fn note(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Refusal> {
         self.fields += 1;
         let (slot, twice) = match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = true;
+                return Ok(());
+            }
             4 if name.eq_ignore_ascii_case(b"host") => (&mut self.host, "more than one Host"),
             14 if name.eq_ignore_ascii_case(b"content-length") => (&mut self.length, "more than one Content-Length"),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => (&mut self.coding, OTHER_CODING),
@@ -61,6 +77,17 @@ impl<'h> Seen<'h> {
         };
         let value = value.trim_ascii_start().trim_ascii_end();
         if slot.replace(value).is_some() { Err(malformed(twice)) } else { Ok(()) }
+    }
+
+    fn framing(&self) -> Framing {
+        if self.upgrade {
+            return Framing::Open;
+        }
+        if self.coding.is_some() {
+            return Framing::Chunked;
+        }
+        let length = self.length.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        Framing::Length(length.unwrap_or(0))
     }
 
     fn judge(&self, request_line: &[u8]) -> Result<(), Refusal> {
