@@ -2,13 +2,13 @@
 //! said like everything else that is wrong with it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use leeward_config::ready::Waf;
 use leeward_config::{Diagnostic, Loaded, Severity};
-use leeward_waf::modsecurity::ModSecurity;
-use leeward_waf::{Engine, Exclusion, Fault, Level, Plan};
+use leeward_waf::modsecurity::{ModSecurity, fingerprint};
+use leeward_waf::{Engine, Exclusion, Fault, Level, Plan, RuleSet};
 
 use super::Rules;
 
@@ -30,22 +30,46 @@ pub fn load_to_run(path: &Path) -> Loaded {
 }
 
 fn with_rules(mut loaded: Loaded) -> Loaded {
-    static LOADINGS: AtomicU64 = AtomicU64::new(0);
     let Some(waf) = loaded.snapshot.as_ref().and_then(|snapshot| snapshot.waf.as_ref()).map(Arc::clone) else {
         return loaded;
     };
-    match ModSecurity.load(&plan(&waf)) {
-        Ok(set) => {
-            log::info!("the WAF has {set:?}");
-            let generation = LOADINGS.fetch_add(1, Ordering::Relaxed);
-            waf.loaded.fill(Rules { set, generation });
-        }
+    match rules(&plan(&waf)) {
+        Ok(rules) => waf.loaded.fill(rules),
         Err(faults) => {
             loaded.diagnostics.extend(faults.iter().take(MAX_FAULTS).map(|fault| diagnostic(fault, &waf)));
             loaded.snapshot = None;
         }
     }
     loaded
+}
+
+/// The rule set that was loaded last, while a configuration has it.
+struct Last {
+    fingerprint: u128,
+    set: Weak<dyn RuleSet>,
+    generation: u64,
+}
+
+/// Loads rules, unless those that were loaded last are the same. Then what is remembered of verdicts holds as well: all that a verdict
+/// depends on besides the request is in the fingerprint.
+fn rules(plan: &Plan) -> Result<Rules, Vec<Fault>> {
+    static LOADINGS: AtomicU64 = AtomicU64::new(0);
+    static LAST: Mutex<Option<Last>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = fingerprint(plan);
+    if let Some(known) = last.as_ref().filter(|known| before == Some(known.fingerprint))
+        && let Some(set) = known.set.upgrade()
+    {
+        log::info!("the WAF keeps its {set:?}: neither they nor their settings have changed");
+        return Ok(Rules { set, generation: known.generation });
+    }
+    let set = ModSecurity.load(plan)?;
+    log::info!("the WAF has {set:?}");
+    let generation = LOADINGS.fetch_add(1, Ordering::Relaxed);
+    // files that change while they are read are read again the next time
+    let fingerprint = before.filter(|before| fingerprint(plan) == Some(*before));
+    *last = fingerprint.map(|fingerprint| Last { fingerprint, set: Arc::downgrade(&set), generation });
+    Ok(Rules { set, generation })
 }
 
 fn plan(waf: &Waf) -> Plan {

@@ -3,6 +3,7 @@
 
 mod closed;
 mod ffi;
+mod fingerprint;
 mod message;
 mod prolog;
 mod scan;
@@ -11,6 +12,7 @@ mod settings;
 use std::ffi::CString;
 use std::sync::Arc;
 
+pub use fingerprint::fingerprint;
 pub use settings::{ARGUMENT, EXPENSIVE, MAX_EXCLUSIONS, MAX_LEVELS};
 
 use crate::{Engine, Failed, Fault, Plan, Request, RuleSet, Verdict};
@@ -88,9 +90,15 @@ impl RuleSet for Rules {
         took(transaction.head_done())?;
         let mut refuse = transaction.refused();
         if !refuse {
-            request.body.iter().filter(|part| !part.is_empty()).for_each(|part| transaction.body(part));
             if request.cut {
-                transaction.body(&closed::end(content_type, &request.body));
+                let body = request.body.concat();
+                let closed::Closed { keep, end } = closed::close(content_type, &body);
+                [body.get(..keep).unwrap_or(&body), &end]
+                    .iter()
+                    .filter(|part| !part.is_empty())
+                    .for_each(|part| transaction.body(part));
+            } else {
+                request.body.iter().filter(|part| !part.is_empty()).for_each(|part| transaction.body(part));
             }
             took(transaction.body_done())?;
             refuse = transaction.refused();

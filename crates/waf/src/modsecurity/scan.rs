@@ -88,7 +88,8 @@ pub(super) fn scan(paths: &[PathBuf]) -> Result<Scanned, Vec<Fault>> {
     if faults.is_empty() { Ok(scanned) } else { Err(faults) }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// A rule file's text, or why it cannot be one.
+pub(super) fn read(path: &Path) -> Result<String, String> {
     let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !about.is_file() {
         return Err("it is not a file".to_owned());
@@ -142,7 +143,7 @@ fn look(text: &str, file: &mut File, scanned: &mut Scanned, faults: &mut Vec<Fau
 }
 
 /// Directives with the lines they begin in; a backslash joins a line with the next one.
-fn directives(text: &str) -> Vec<(usize, String)> {
+pub(super) fn directives(text: &str) -> Vec<(usize, String)> {
     let mut all: Vec<(usize, String)> = Vec::new();
     let mut joined = false;
     for (number, line) in (1..).zip(text.lines()) {

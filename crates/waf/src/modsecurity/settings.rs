@@ -1,7 +1,7 @@
 //! What is applied around the operator's rule files: engine settings, body processors, paranoia level and threshold, exclusions.
 //!
-//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,cut,dtd,x3,` is level 0, a body that was cut off, an XML body
-//! whose prolog is not taken, exclusion 3.
+//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,dtd,x3,` is level 0, an XML body whose prolog is not
+//! taken, exclusion 3.
 
 use std::fmt::Write;
 
@@ -66,10 +66,8 @@ SecRule &REQUEST_HEADERS:Content-Type "@eq 0" "id:7700006,phase:1,t:none,pass,no
 SecRule REQUEST_HEADERS:Content-Type "@rx ^text/" "id:7700007,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
 SecRule REQUEST_HEADERS:Content-Type "^(?:application/(?:[a-z0-9.-]+[+])?|text/)xml" "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
 SecRule REQUEST_HEADERS:Content-Type "^(?:application|text)/(?:x-|[a-z0-9.-]+[+])?json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
-SecRule UNIQUE_ID "!@contains ,cut," "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be parsed',severity:2,chain"
-SecRule REQBODY_ERROR "!@eq 0" "t:none"
-SecRule UNIQUE_ID "!@contains ,cut," "id:200003,phase:2,t:none,log,deny,status:400,msg:'The multipart body is not strict',severity:2,chain"
-SecRule {STRICT} "!@eq 0" "t:none"
+SecRule REQBODY_ERROR "!@eq 0" "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be parsed',severity:2"
+SecRule {STRICT} "!@eq 0" "id:200003,phase:2,t:none,log,deny,status:400,msg:'The multipart body is not strict',severity:2"
 SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:200004,phase:2,t:none,log,deny,status:400,msg:'The multipart body has an unmatched boundary',severity:2"
 SecRule TX:/^MSC_/ "!@streq 0" "id:200005,phase:2,t:none,log,deny,status:400,msg:'A limit of the engine was met',severity:2"
 SecRule &ARGS "@gt {MAX_ARGUMENTS}" "id:200007,phase:2,t:none,log,deny,status:400,msg:'Too many arguments',severity:2"
@@ -132,9 +130,6 @@ pub(super) fn after(plan: &Plan) -> String {
 /// What a request tells the rules about itself.
 pub(super) fn unique_id(request: &Request, prolog: Prolog) -> String {
     let mut id = format!(",l{},", request.level);
-    if request.cut {
-        id.push_str("cut,");
-    }
     if prolog != Prolog::Plain {
         id.push_str("dtd,");
     }

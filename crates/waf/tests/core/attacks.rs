@@ -54,6 +54,55 @@ fn a_body_of_which_only_the_beginning_is_there_is_judged_by_it_and_not_for_its_m
     }
 }
 
+/// Whatever is behind the limit, the part before it is one of its type, or nobody has looked into it.
+#[test]
+fn the_beginning_of_a_body_that_cannot_be_parsed_is_refused_as_the_whole_is() {
+    let multipart = part("name=\"a\"", "b");
+    let bare = "--xx\nContent-Disposition: form-data; name=\"a\"\n\nb\n".to_owned();
+    for (content_type, body) in [
+        (JSON, "\u{feff}{\"a\":\"b".to_owned()),
+        (JSON, "{\"a\":1,,\"b\":\"c".to_owned()),
+        (JSON, "{'a':'b".to_owned()),
+        (JSON, "// a\n{\"a\":\"b".to_owned()),
+        (JSON, "{\"a\":1} {\"b\":".to_owned()),
+        (JSON, "[".repeat(40)),
+        (XML, "<a><b></c><d>".to_owned()),
+        (XML, "a<b>".to_owned()),
+        (XML, format!("<!--{}", "a".repeat(100))),
+        ("multipart/form-data; BOUNDARY=xx", multipart.clone()),
+        ("multipart/form-data; boundary=yy", multipart.clone()),
+        ("multipart/form-data", multipart.clone()),
+        (MULTIPART, bare),
+        (MULTIPART, format!("a\r\n{multipart}")),
+        (MULTIPART, "--xx\r\nbroken\r\n\r\nb".to_owned()),
+        (MULTIPART, "--xx\r\nContent-Disposition: form-data; name=\"a\"".to_owned()),
+    ] {
+        let got = judge(&Request { cut: true, ..post(content_type, body.as_bytes()) });
+        assert!(got.refuse, "{content_type} {body}: {got:?}");
+    }
+}
+
+#[test]
+fn an_ordinary_body_passes_wherever_it_is_cut() {
+    let json = r#" { "name" : "J\u00f6rg \"x\" \ud83d\ude00 ä€😀" , "n":[1,-2.5e+10,[],{},true,false,null, "\\"],"o":{"p":{"q":[[]]}} } "#;
+    let xml = "<?xml version=\"1.0\"?><!-- a --><a:b xmlns:a=\"urn:a\" c='d &amp; e'>f &lt; g ä€😀<h/><![CDATA[ <i> ]]><?j k?><l>m</l></a:b>";
+    let mut multipart = part("name=\"a\"", "b\r\nc") + &part("name=\"d\"; filename=\"e.txt\"", "\r\n--x\n\r\n-");
+    multipart += &(part("name=\"f\"", "") + "--xx--\r\n");
+    let form = "a=1&b=%C3%A4%E2%82%AC&c=d+e&f=";
+    // before that there is no part, and no root: nothing that could be judged
+    let head = multipart.find("\r\n\r\n").unwrap() + 4;
+    let root = xml.find("<a:b ").unwrap() + 5;
+    for (content_type, body, from) in
+        [(JSON, json, 1), (XML, xml, root), (MULTIPART, &multipart, head), (FORM, form, 0)]
+    {
+        for cut in from..=body.len() {
+            let beginning = &body.as_bytes()[..cut];
+            let got = judge(&Request { cut: true, ..post(content_type, beginning) });
+            assert!(!got.refuse, "{content_type} {}: {got:?}", String::from_utf8_lossy(beginning));
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_no_text_are_judged_like_others() {
     for (target, refuse) in [

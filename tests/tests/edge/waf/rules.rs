@@ -37,7 +37,7 @@ fn eight_reloads_under_traffic_change_no_verdict() {
             // between any two of them requests are judged, however slow the machine is
             let before = asked.load(Ordering::Relaxed);
             wait::until("requests", PATIENCE, || (asked.load(Ordering::Relaxed) > before + 13).then_some(()));
-            edge.write_config(&config(&format!("mode: off, threshold: 5, deadline: {}s", 5 + n)));
+            edge.write_config(&config(&format!("mode: off, threshold: {}, deadline: 20s", 5 - n % 2)));
             assert!(edge.reload(), "{}", edge.story());
         }
         stop.store(true, Ordering::Relaxed);
@@ -86,6 +86,101 @@ fn rules_that_are_missing_or_broken_are_refused_with_file_and_line_and_the_old_o
         .unwrap();
     let out = String::from_utf8_lossy(&check.stdout);
     assert_eq!((check.status.code(), out.contains("own.conf:1:1: error:")), (Some(1), true), "{out}");
+}
+
+#[test]
+fn rules_that_have_not_changed_are_kept_with_what_is_remembered_of_verdicts() {
+    let origin = origin();
+    let own = "SecRule ARGS:own \"@pmFromFile own.data\" \"id:1,phase:2,deny,log,msg:'own'\"\n";
+    let with = |more: &str| config(&format!("mode: off, deadline: 20s, {more}")).replace(CORE, "[own.conf]");
+    let setup =
+        Setup::new(&with("")).name("origin", &origin.address()).file("own.conf", own).file("own.data", "evil\n");
+    let edge = Edge::start(&setup);
+    let counts = || {
+        let metrics = edge.metrics();
+        (metrics.sum_of("leeward_waf_seconds_count"), metrics.sum_of("leeward_waf_remembered_total"))
+    };
+    let asks = |target: &str| ask(&edge, &browser("GET", BLOCK, target)).status();
+    assert_eq!((asks("/?own=fine"), asks("/?own=fine"), asks("/?own=worse")), (200, 200, 200));
+    assert_eq!(counts(), (2.0, 1.0));
+    let file = |name: &str| edge.directory().join(name);
+    // what changed, whether the rules are the same then, and what becomes of `worse`
+    let changes: [(&str, &dyn Fn(), bool, u16); 6] = [
+        ("nothing", &|| (), true, 200),
+        ("the deadline", &|| edge.write_config(&with("").replace("20s", "10s")), true, 200),
+        ("a file that a rule names", &|| std::fs::write(file("own.data"), "evil\nworse\n").unwrap(), false, 403),
+        ("an exclusion", &|| edge.write_config(&with("exclude: [{ rule: 1 }]")), false, 200),
+        ("no exclusion", &|| edge.write_config(&with("")), false, 403),
+        ("a rule", &|| std::fs::write(file("own.conf"), own.replace("ARGS:own", "ARGS:other")).unwrap(), false, 200),
+    ];
+    for (what, change, kept, worse) in changes {
+        change();
+        let (inspected, remembered) = counts();
+        assert!(edge.reload(), "{}", edge.story());
+        assert_eq!(asks("/?own=fine"), 200, "{what}");
+        let (new, old) = if kept { (0.0, 1.0) } else { (1.0, 0.0) };
+        assert_eq!(counts(), (inspected + new, remembered + old), "{what}\n{}", edge.story());
+        assert_eq!(asks("/?own=worse"), worse, "{what}");
+    }
+}
+
+/// A library that cannot be loaded: what is at its place, and what is said of it.
+fn broken_library(text: &str) -> (Setup, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("libmodsecurity.so.3"), text).unwrap();
+    let mut setup = Setup::new(&config("mode: off, deadline: 20s"));
+    // the loader looks there first, and takes what it finds
+    setup.environment.push(("LD_LIBRARY_PATH".to_owned(), directory.path().display().to_string()));
+    (setup, directory)
+}
+
+#[test]
+fn without_the_library_a_configuration_with_a_waf_is_refused_at_the_rules() {
+    let (setup, directory) = broken_library("");
+    let said = "leeward.yaml:6:15: error: `libmodsecurity.so.3` cannot be loaded: ";
+    assert_eq!(setup.config.lines().nth(5).and_then(|line| line.find("[/etc")), Some(14), "{}", setup.config);
+    let story = Edge::refuse(&setup.clone().name("origin", &"127.0.0.1:9"));
+    assert!(story.contains(said) && story.contains("libmodsecurity3"), "{story}");
+    std::fs::write(
+        directory.path().join("leeward.yaml"),
+        setup
+            .config
+            .replace("${listen}", "127.0.0.1:8080")
+            .replace("${admin}", "127.0.0.1:8081")
+            .replace("${origin}", "127.0.0.1:9"),
+    )
+    .unwrap();
+    let check = |library: bool| {
+        let mut command = std::process::Command::new(leeward_tests::edge::binary());
+        command.args(["check", "leeward.yaml"]).current_dir(directory.path());
+        if !library {
+            command.env("LD_LIBRARY_PATH", directory.path());
+        }
+        let done = command.output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    let (code, out) = check(false);
+    assert!(code == Some(1) && out.contains(said), "{code:?} {out}");
+    let (code, out) = check(true);
+    assert_eq!(code, Some(0), "{out}");
+}
+
+#[test]
+fn a_reload_that_adds_a_waf_without_its_library_leaves_what_runs() {
+    let origin = origin();
+    let (mut setup, _directory) = broken_library("not a library");
+    let with_waf = setup.config.clone();
+    setup.config = with_waf.replace("mode: block", "mode: off").replace("mode: detect", "mode: off");
+    let edge = Edge::start(&setup.name("origin", &origin.address()));
+    let fine = |what: &str| assert_eq!(ask(&edge, &browser("GET", BLOCK, ATTACK)).status(), 200, "{what}");
+    fine("no WAF yet");
+    edge.write_config(&with_waf);
+    for n in 0..2 {
+        assert!(!edge.reload(), "{}", edge.story());
+        assert!(edge.output().wait_for_err(PATIENCE, "cannot be loaded"), "{}", edge.story());
+        fine(&format!("reload {n}"));
+    }
+    assert_eq!(edge.metrics().sum_of("leeward_config_generation"), 1.0);
 }
 
 #[test]
