@@ -19,6 +19,7 @@ mod frames;
 mod hit_lane;
 mod log;
 mod memory;
+mod mixed;
 mod purging;
 mod raw;
 mod readers;

@@ -49,7 +49,9 @@ pub(crate) fn unambiguous(raw: &[u8]) -> Result<(), &'static str> {
         return Err("a control byte");
     }
     let (first, fields) = lines.split_first().ok_or("nothing")?;
-    if first.split(|byte| *byte == b' ').count() != 3 || !first.ends_with(b" HTTP/1.1") || first.contains(&b'#') {
+    // a method may have a `#`
+    let target = first.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    if first.split(|byte| *byte == b' ').count() != 3 || !first.ends_with(b" HTTP/1.1") || target.contains(&b'#') {
         return Err("a request line that is not three words");
     }
     let mut names = Vec::new();
