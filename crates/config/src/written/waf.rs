@@ -32,7 +32,7 @@ pub struct Waf {
     pub on_overload: Option<WafOverload>,
     /// The longest wait for a verdict.
     pub deadline: Span,
-    /// Whether rules are left out that take seconds for a kilobyte made for it; at 5 patterns of 100, attacks go unseen with it.
+    /// Whether rules are left out that take seconds for a kilobyte made for it, and rules of Leeward's own take their place.
     pub redos_guard: WafGuard,
     /// Rules that are not asked. A site's own come on top.
     pub exclude: Vec<WafExclusion>,
@@ -120,9 +120,9 @@ pub enum WafOverload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WafGuard {
-    /// They are left out.
+    /// They are left out, and others take their place.
     On,
-    /// All rules are asked: for sites whose clients are known.
+    /// All rules of the files are asked: for sites whose clients are known.
     Off,
 }
 

@@ -2,6 +2,7 @@
 //! build this crate or to run an edge without a WAF.
 
 mod closed;
+mod commands;
 mod ffi;
 mod fingerprint;
 mod message;
@@ -48,7 +49,7 @@ impl Engine for ModSecurity {
         let scanned = scan::scan(&plan.files)?;
         let mut rules = ffi::Rules::new(api).map_err(of_engine)?;
         let ours = |error: String| of_engine(format!("the engine does not take its settings: {error}"));
-        rules.add(&settings::before()).map_err(ours)?;
+        rules.add(&settings::before(plan)).map_err(ours)?;
         rules.add(&settings::exclusions(&plan.exclusions)).map_err(ours)?;
         let defaults = scanned.files.iter().position(|file| file.gives_defaults);
         for (number, file) in scanned.files.iter().enumerate() {
@@ -63,7 +64,7 @@ impl Engine for ModSecurity {
         }
         rules.add(&settings::after(plan)).map_err(ours)?;
         let mut ids = scanned.ids;
-        ids.extend(settings::KNOWN);
+        ids.extend(settings::KNOWN.iter().copied());
         ids.sort_unstable();
         ids.dedup();
         Ok(Arc::new(Rules { rules, ids, asks_for_client: scanned.asks_for_client }))

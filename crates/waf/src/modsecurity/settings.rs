@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::commands;
 use super::prolog::Prolog;
 use crate::{Exclusion, Level, Plan, Request};
 
@@ -18,8 +19,10 @@ pub(super) const fn is_own(id: u32) -> Option<&'static str> {
     }
 }
 /// Those of them that can match and say so.
-pub(super) const KNOWN: [u32; 11] =
-    [200_002, 200_003, 200_004, 200_005, 200_007, ARGUMENT, 7_700_004, 7_700_005, 7_700_010, 7_700_011, 7_700_012];
+pub(super) const KNOWN: &[u32] = &[
+    200_002, 200_003, 200_004, 200_005, 200_007, ARGUMENT, 7_700_004, 7_700_005, 7_700_010, 7_700_011, 7_700_012,
+    7_700_013, 7_700_014, 7_700_020, 7_700_021,
+];
 /// Refuses an argument that is longer than the level allows.
 pub const ARGUMENT: u32 = 7_700_003;
 /// Says the score of a request that stayed below the threshold.
@@ -38,6 +41,14 @@ pub const EXPENSIVE: &[u32] = &[932_100, 932_105, 932_150, 932_230, 932_235, 932
 /// Rules of this crate's own that judge, as the Core Rule Set does: by its score.
 const OWN: &str = include_str!("own.conf");
 
+/// What may reach a shell.
+const SHELLS: &str = "REQUEST_COOKIES|!REQUEST_COOKIES:/__utm/|REQUEST_COOKIES_NAMES|ARGS_NAMES|ARGS|XML:/*";
+/// What else, where there is such.
+const NAMES: &str = "FILES|FILES_NAMES|XML://@*";
+/// Counts a critical finding as the Core Rule Set does, 3 and 4.
+const SCORES: &str = "pass,log,severity:2,setvar:'tx.anomaly_score_pl1=+%{tx.critical_anomaly_score}',\
+    setvar:'tx.inbound_anomaly_score_pl1=+%{tx.critical_anomaly_score}'";
+
 /// What makes a multipart body ambiguous. (All that `MULTIPART_STRICT_ERROR` sums up, but for a boundary in quotes, which is how some
 /// clients write every boundary.)
 const STRICT: &str = "MULTIPART_BOUNDARY_WHITESPACE|MULTIPART_DATA_BEFORE|MULTIPART_DATA_AFTER|MULTIPART_HEADER_FOLDING|\
@@ -48,7 +59,9 @@ const STRICT: &str = "MULTIPART_BOUNDARY_WHITESPACE|MULTIPART_DATA_BEFORE|MULTIP
 const MAX_ARGUMENTS: usize = 255;
 
 /// Read before the operator's files. What they set for themselves wins over `tx` variables of this part.
-pub(super) fn before() -> String {
+pub(super) fn before(plan: &Plan) -> String {
+    let commands = if plan.redos_guard { commands::rules(7_700_020, SHELLS, SCORES) } else { String::new() };
+    let own = OWN.replace("# COMMANDS", &commands::rules(7_700_013, NAMES, SCORES));
     format!(
         r#"SecRuleEngine On
 SecRequestBodyAccess On
@@ -76,7 +89,7 @@ SecRule UNIQUE_ID "@contains ,dtd," "id:7700004,phase:2,t:none,log,deny,status:4
 SecRule REQBODY_PROCESSOR "@streq XML" "t:none"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^multipart/(?!form-data)" "id:7700005,phase:2,t:none,t:lowercase,log,deny,status:400,msg:'A multipart body that is no form is not looked into',severity:2"
 SecAction "id:7700000,phase:1,t:none,pass,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
-{OWN}"#
+{own}{commands}"#
     )
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod commands;
 mod cost;
 mod files;
 mod hostile;
