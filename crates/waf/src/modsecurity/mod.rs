@@ -6,6 +6,7 @@ mod commands;
 mod ffi;
 mod fingerprint;
 mod message;
+mod parts;
 mod prolog;
 mod scan;
 mod settings;
@@ -76,7 +77,16 @@ impl RuleSet for Rules {
         let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Failed("a NUL byte in the head"));
         let content_type = request.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
         let content_type = content_type.map(|(_, value)| value.as_slice()).unwrap_or_default();
-        let id = settings::unique_id(request, prolog::of(&request.body));
+        let whole;
+        let body: &[u8] = match request.body.as_slice() {
+            [one] => one,
+            parts => {
+                whole = parts.concat();
+                &whole
+            }
+        };
+        let prolog = prolog::of(body);
+        let id = settings::unique_id(request, prolog, parts::repeat_a_field(content_type, body));
         let id = text(id.as_bytes())?;
         let (target, method) = (text(&request.target)?, text(&request.method)?);
         let (client, version) = (text(request.client.to_string().as_bytes())?, text(request.version.as_bytes())?);
@@ -91,16 +101,13 @@ impl RuleSet for Rules {
         took(transaction.head_done())?;
         let mut refuse = transaction.refused();
         if !refuse {
-            if request.cut {
-                let body = request.body.concat();
-                let closed::Closed { keep, end } = closed::close(content_type, &body);
-                [body.get(..keep).unwrap_or(&body), &end]
-                    .iter()
-                    .filter(|part| !part.is_empty())
-                    .for_each(|part| transaction.body(part));
+            let shown = if request.cut {
+                closed::close(content_type, body)
             } else {
-                request.body.iter().filter(|part| !part.is_empty()).for_each(|part| transaction.body(part));
-            }
+                closed::Closed { keep: body.len(), end: Vec::new() }
+            };
+            let shown = [body.get(..shown.keep).unwrap_or(body), &shown.end];
+            shown.iter().filter(|part| !part.is_empty()).for_each(|part| transaction.body(part));
             took(transaction.body_done())?;
             refuse = transaction.refused();
         }

@@ -1,8 +1,6 @@
 //! How an XML document begins. A document type may define entities, which say something else to the origin than to the rules, or
 //! name files and addresses; an encoding that the rules' library reads and the look below does not could hide one.
 
-use bytes::Bytes;
-
 /// What is said of the beginning of a body, taken as XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prolog {
@@ -18,15 +16,7 @@ pub(super) enum Prolog {
 const ENCODINGS: &[&str] = &["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "windows-125", "latin1"];
 
 /// Looks at the prolog: white space, the declaration, comments and processing instructions, in one pass.
-pub(super) fn of(body: &[Bytes]) -> Prolog {
-    let whole;
-    let text: &[u8] = match body {
-        [one] => one,
-        parts => {
-            whole = parts.concat();
-            &whole
-        }
-    };
+pub(super) fn of(text: &[u8]) -> Prolog {
     let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
     loop {
         let end: &[u8] = if rest.starts_with(b"<?") {
@@ -88,9 +78,7 @@ mod tests {
             (utf16("<!DOCTYPE a><a/>").as_slice(), Prolog::Encoded),
             (b"<a>\0</a>", Prolog::Encoded),
         ] {
-            let halves = text.split_at(text.len() / 2);
-            let parts = [Bytes::copy_from_slice(halves.0), Bytes::copy_from_slice(halves.1)];
-            assert_eq!(of(&parts), want, "{}", String::from_utf8_lossy(text));
+            assert_eq!(of(text), want, "{}", String::from_utf8_lossy(text));
         }
     }
 }

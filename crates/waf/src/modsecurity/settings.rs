@@ -1,7 +1,7 @@
 //! What is applied around the operator's rule files: engine settings, body processors, paranoia level and threshold, exclusions.
 //!
-//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,dtd,x3,` is level 0, an XML body whose prolog is not
-//! taken, exclusion 3.
+//! A request tells the rules about itself by its `UNIQUE_ID`: `,l0,dtd,dup,x3,` is level 0, an XML body whose prolog is
+//! not taken, a form's part with a field twice, exclusion 3.
 
 use std::fmt::Write;
 
@@ -20,8 +20,8 @@ pub(super) const fn is_own(id: u32) -> Option<&'static str> {
 }
 /// Those of them that can match and say so.
 pub(super) const KNOWN: &[u32] = &[
-    200_002, 200_003, 200_004, 200_005, 200_007, ARGUMENT, 7_700_004, 7_700_005, 7_700_010, 7_700_011, 7_700_012,
-    7_700_013, 7_700_014, 7_700_020, 7_700_021,
+    200_002, 200_003, 200_004, 200_005, 200_007, ARGUMENT, 7_700_004, 7_700_005, 7_700_008, 7_700_010, 7_700_011,
+    7_700_012, 7_700_013, 7_700_014, 7_700_015, 7_700_020, 7_700_021,
 ];
 /// Refuses an argument that is longer than the level allows.
 pub const ARGUMENT: u32 = 7_700_003;
@@ -88,6 +88,8 @@ SecRule ARGS|ARGS_NAMES|FILES|FILES_NAMES "@gt %{{tx.leeward_argument}}" "id:{AR
 SecRule UNIQUE_ID "@contains ,dtd," "id:7700004,phase:2,t:none,log,deny,status:400,msg:'The XML body has a document type or an odd encoding',severity:2,chain"
 SecRule REQBODY_PROCESSOR "@streq XML" "t:none"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^multipart/(?!form-data)" "id:7700005,phase:2,t:none,t:lowercase,log,deny,status:400,msg:'A multipart body that is no form is not looked into',severity:2"
+SecRule UNIQUE_ID "@contains ,dup," "id:7700008,phase:2,t:none,log,deny,status:400,msg:'The head of a part has a field twice',severity:2,chain"
+SecRule REQBODY_PROCESSOR "@streq MULTIPART" "t:none"
 SecAction "id:7700000,phase:1,t:none,pass,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
 {own}{commands}"#
     )
@@ -141,10 +143,13 @@ pub(super) fn after(plan: &Plan) -> String {
 }
 
 /// What a request tells the rules about itself.
-pub(super) fn unique_id(request: &Request, prolog: Prolog) -> String {
+pub(super) fn unique_id(request: &Request, prolog: Prolog, repeats: bool) -> String {
     let mut id = format!(",l{},", request.level);
     if prolog != Prolog::Plain {
         id.push_str("dtd,");
+    }
+    if repeats {
+        id.push_str("dup,");
     }
     for exclusion in &request.exclusions {
         let _ = write!(id, "x{exclusion},");

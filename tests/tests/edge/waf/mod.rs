@@ -3,6 +3,7 @@
 
 mod corpus;
 mod hostile;
+mod odd;
 mod rules;
 
 use leeward_tests::client::{Request, Response};

@@ -191,7 +191,8 @@ async fn read(session: &mut Session, limit: usize) -> pingora::Result<Held> {
     session.as_mut().enable_retry_buffering();
     let mut held = Held::default();
     let mut bytes = 0;
-    while bytes < limit {
+    // where the length is not known, that a body of exactly the limit has ended is only known from what comes next
+    while bytes < limit || bytes == limit && !session.as_mut().is_body_done() {
         let Some(part) = session.as_mut().read_request_body().await? else { return Ok(held) };
         bytes += part.len();
         held.parts.push(part);

@@ -61,7 +61,7 @@ fn form(body: &[u8]) -> Closed {
 }
 
 /// The `boundary` parameter, without its quotes.
-fn boundary(content_type: &[u8]) -> Option<&[u8]> {
+pub(super) fn boundary(content_type: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"boundary=";
     let at = content_type.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME))?;
     let value = content_type.get(at + NAME.len()..)?;
