@@ -84,6 +84,7 @@ pub fn run(
     let running = Running { listeners: bound(&endpoints.sockets), admin: admin_address };
 
     let conf = life::server_conf(snapshot.server.threads, snapshot.server.grace_period, None, None)?;
+    let workers = accept::Workers::start("edge", conf.threads)?;
     let mut server = life::server(conf, None);
 
     let resolver = Arc::new(Resolver::new(&snapshot.dns));
@@ -120,7 +121,7 @@ pub fn run(
     let counters = Counters::new(Arc::clone(&metrics))?;
     let edge = Edge::new(&server.configuration, leeward, endpoints.listeners, Arc::clone(&gate), limits, counters)
         .with_lane(lane);
-    server.add_service(accept::service("edge", edge, endpoints.sockets, None));
+    server.add_service(accept::service("edge", edge, endpoints.sockets).on(workers));
 
     let origins = Origins { snapshot: current, health, resolver, tiers };
     server.add_service(background_service("checks", Checking(origins.clone())));
@@ -129,7 +130,7 @@ pub fn run(
     let sources = sources(&reloader, &metrics, cache, sweeping.progress(), origins)?;
     server.add_service(background_service("sweep", sweeping));
     let admin = Admin::new(stage.clone(), sources);
-    server.add_service(accept::service("admin", admin, admin_sockets, Some(1)).through_the_drain(stage.clone()));
+    server.add_service(accept::service("admin", admin, admin_sockets).through_the_drain(stage.clone()));
     let log = Arc::clone(&access_log);
     let ended = Arc::new(move || {
         cache.close();

@@ -12,6 +12,7 @@ use pingora::services::Service;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 
+use super::workers::Workers;
 use crate::life::{Now, Stage};
 
 /// Bytes of a connection's read buffer.
@@ -86,28 +87,35 @@ fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<Bound> {
 
 /// A service on sockets that are already bound.
 pub struct Listening<A> {
+    name: String,
     sockets: Vec<Bound>,
     drain: Option<Stage>,
-    service: pingora::services::listening::Service<A>,
+    workers: Option<Workers>,
+    /// Until it starts.
+    service: Option<pingora::services::listening::Service<A>>,
 }
 
-/// Makes the service that accepts on `sockets` and gives every connection to `app`.
-///
-/// `threads` absent: as many as the server has.
-pub fn service<A>(name: &str, app: A, sockets: Vec<Bound>, threads: Option<usize>) -> Listening<A>
+/// Makes the service that accepts on `sockets` and gives every connection to `app`. It has one thread.
+pub fn service<A>(name: &str, app: A, sockets: Vec<Bound>) -> Listening<A>
 where
     A: ServerApp + Send + Sync + 'static,
 {
     let mut service = pingora::services::listening::Service::new(name.to_owned(), app);
-    service.threads = threads;
     for bound in &sockets {
         let endpoint = ListenerConfig::tcp(bound.address.to_string());
         service.add_listener(endpoint.l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER)));
     }
-    Listening { sockets, drain: None, service }
+    Listening { name: name.to_owned(), sockets, drain: None, workers: None, service: Some(service) }
 }
 
 impl<A> Listening<A> {
+    /// Serves connections on these threads.
+    #[must_use]
+    pub fn on(mut self, workers: Workers) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
     /// Goes on accepting while the process drains: who watches it must see that it does. Only a hand-over ends it.
     #[must_use]
     pub fn through_the_drain(mut self, stage: Stage) -> Self {
@@ -129,11 +137,18 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
                 table.add(address, socket.into_raw_fd());
             }
         }
+        let Some(mut service) = self.service.take() else { return };
+        if let Some(workers) = self.workers.take() {
+            let accepting = async move { Service::start_service(&mut service, fds, shutdown, listeners_per_fd).await };
+            workers.spawn(accepting).await;
+            // connections are still being served: they end with the framework's own tasks, of which this is one
+            return std::future::pending().await;
+        }
         let Some(stage) = self.drain.take() else {
-            return Service::start_service(&mut self.service, fds, shutdown, listeners_per_fd).await;
+            return Service::start_service(&mut service, fds, shutdown, listeners_per_fd).await;
         };
         let (tell, handed_over) = watch::channel(false);
-        let accepting = Service::start_service(&mut self.service, fds, handed_over, listeners_per_fd);
+        let accepting = Service::start_service(&mut service, fds, handed_over, listeners_per_fd);
         let mut accepting = std::pin::pin!(accepting);
         tokio::select! {
             () = &mut accepting => return,
@@ -143,15 +158,15 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
     }
 
     fn name(&self) -> &str {
-        Service::name(&self.service)
+        &self.name
     }
 
     fn threads(&self) -> Option<usize> {
-        Service::threads(&self.service)
+        Some(1)
     }
 
     fn listen_addresses(&self) -> Option<Vec<String>> {
-        Service::listen_addresses(&self.service)
+        self.service.as_ref().and_then(Service::listen_addresses)
     }
 }
 

@@ -19,6 +19,7 @@ mod proxy_protocol;
 mod request_end;
 mod requests;
 mod short_reads;
+mod workers;
 
 pub use bind::{BindError, Bound, Listening, bind, service};
 pub(crate) use connection::checked_bytes;
@@ -27,3 +28,4 @@ pub use connection::{Connection, connection, head_was_read};
 pub use counters::Counters;
 pub use edge::{Edge, Limits, Listener};
 pub use gate::Gate;
+pub use workers::Workers;

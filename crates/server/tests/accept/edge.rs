@@ -175,7 +175,7 @@ pub fn start(grace: Duration) -> Edge {
         move || **source.load(),
         counters,
     );
-    server.add_service(accept::service("edge", edge, sockets, None));
+    server.add_service(accept::service("edge", edge, sockets).on(accept::Workers::start("edge", 1).unwrap()));
     let stop = Stop(stage.clone());
     let thread = std::thread::spawn(move || server.run(RunArgs { shutdown_signal: Box::new(stop) }));
     Edge { addresses, stage, gate, metrics, limits, certificates, issued, thread: Some(thread) }

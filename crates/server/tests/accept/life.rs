@@ -73,8 +73,9 @@ fn child() {
             json!(format!("reloads={reloads} reopened={reopened}"))
         }),
     };
-    let admin_service = accept::service("admin", Admin::new(stage.clone(), sources), admin_sockets, Some(1));
-    server.add_service(accept::service("edge", application, edge_sockets, None));
+    let admin_service = accept::service("admin", Admin::new(stage.clone(), sources), admin_sockets);
+    server
+        .add_service(accept::service("edge", application, edge_sockets).on(accept::Workers::start("edge", 2).unwrap()));
     server.add_service(admin_service.through_the_drain(stage.clone()));
     server.add_service(background_service("drain", Drain::new(stage, gate, || println!("\nflushed"))));
     println!("\nlistening {edge} {admin}");
