@@ -32,6 +32,8 @@ pub struct Context {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
+    /// The same in seconds, as rules count time.
+    unix: u64,
     /// Who asks, and how. Written by phase/request.
     pub(crate) client: Client,
     /// What is asked for. Written by phase/request, absent when that refused.
@@ -255,11 +257,12 @@ pub(crate) struct AlternateSeen {
 impl Context {
     /// The state of a request whose head was just read.
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), SystemTime::now());
         Self {
             snapshot,
             started,
-            started_at: SystemTime::now(),
+            started_at,
+            unix: unix(started_at),
             client: Client {
                 address: Ipv4Addr::UNSPECIFIED.into(),
                 scheme: Scheme::Http,
@@ -287,6 +290,11 @@ impl Context {
         }
     }
 
+    /// Moves the request to another time, for who wants to know what would be done then.
+    pub(crate) fn set_time(&mut self, at: SystemTime) {
+        (self.started_at, self.unix) = (at, unix(at));
+    }
+
     /// Where the client is, as far as that is known. Looked up when something asks, once.
     pub(crate) fn place(&self) -> Option<&Place> {
         let found = || self.snapshot.geo.as_ref()?.place(self.client.address);
@@ -305,7 +313,7 @@ impl Context {
             headers: &request.headers,
             client_ip: self.client.address,
             place: if route.policy().is_some_and(Policy::asks_place) { self.place() } else { None },
-            now: unix(self.started_at),
+            now: self.unix,
         }
     }
 

@@ -131,14 +131,14 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
     };
     let as_sent = header_of(question).map_err(|error| error.to_string())?;
     let mut ctx = Context::new(snapshot);
-    ctx.started_at = question.at;
+    ctx.set_time(question.at);
     ctx.client.address = question.client_ip;
     ctx.client.scheme = scheme;
     if let Some(country) = question.country {
         ctx.client.place = Some(Place::of_country(country)).into();
     }
     let mut header = as_sent.clone();
-    let answer = request::check_head(&header, &mut ctx)
+    let answer = request::check_head(&header, None, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
         .and_then(|()| security::check(&mut header, &mut ctx, None))
         .and_then(|()| request::redirect(&mut ctx).map_or(Ok(()), Err))

@@ -108,7 +108,8 @@ impl ProxyHttp for Leeward {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         let Err(answer) = self.admit(session, ctx).await else { return Ok(false) };
         ctx.reason = Some(answer.reason);
-        answer.write(session, ctx).await?;
+        // boxed: every request would carry the room for it
+        Box::pin(answer.write(session, ctx)).await?;
         Ok(true)
     }
 
@@ -177,7 +178,7 @@ impl ProxyHttp for Leeward {
             return Ok(!slices::instead(self, session, ctx).await?);
         };
         ctx.reason = Some(answer.reason);
-        answer.write(session, ctx).await?;
+        Box::pin(answer.write(session, ctx)).await?;
         Ok(false)
     }
 

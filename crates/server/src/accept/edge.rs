@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -246,16 +247,17 @@ where
                 http1::serve(&requests, self.lane.as_deref(), client, stream, shutdown).await;
             }
         });
-        tokio::select! {
-            biased;
-            () = &mut work => return Ok(()),
-            () = sleep_until(deadline) => {}
-        }
-        if connection.requests() == 0 {
-            return Err(Refusal::HeaderTimeout); // dropping the work closes the socket
-        }
-        work.await;
-        Ok(())
+        let mut late = std::pin::pin!(sleep_until(deadline));
+        std::future::poll_fn(|cx| {
+            if work.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            // once a head was read there is no deadline, and nobody looks at the clock
+            let late = connection.requests() == 0 && late.as_mut().poll(cx).is_ready() && connection.requests() == 0;
+            // dropping the work closes the socket
+            if late { Poll::Ready(Err(Refusal::HeaderTimeout)) } else { Poll::Pending }
+        })
+        .await
     }
 
     async fn connected(

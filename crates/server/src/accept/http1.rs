@@ -5,6 +5,7 @@
 //! subject the framework would have repaired, and by the lane.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use super::head::{self, Head};
 use super::held::held;
 use super::request_end::{self, RequestEnd};
 use super::requests::Requests;
-use crate::lane::{Lane, Next};
+use crate::lane::{Lane, Next, Waits};
+use crate::phase::request::strict::{Framing, Seen};
 
 /// Bytes of a head beyond what the limits of a list of fields come to: spaces around values, and what other tiers add.
 const ADDED: usize = 16 * 1024;
@@ -50,19 +52,33 @@ pub(super) async fn serve<P>(
     P::CTX: Send + Sync,
 {
     let mut buffer = BytesMut::new();
+    let mut ending = requests.connection.shutdown();
+    let lane = lane.filter(|_| !*ending.borrow_and_update());
+    let ended = ending.clone();
+    let ending = pin!(ending.changed());
+    let idle = pin!(sleep(requests.connection.idle_time()));
+    let mut waits = Waits { idle, ending, ended: &ended };
     loop {
         requests.connection.set_plain(false);
-        if let Some(lane) = lane
-            && lane.serve(&mut stream, &mut buffer, client, &requests.connection).await == Next::Closed
-        {
-            return;
+        let mut plain = None;
+        if let Some(lane) = lane {
+            match lane.serve(&mut stream, &mut buffer, client, &requests.connection, &mut waits).await {
+                Next::Full { head } => plain = head,
+                Next::Closed => return,
+            }
         }
         if buffer.is_empty() && !begins(requests, &mut stream, &mut buffer).await {
             return;
         }
         let mut next = BytesMut::new();
-        let (checked, end) = match check(requests, &mut stream, &mut buffer).await {
-            Head::Good(end, framing) => (Ok(()), request_end::find(&buffer, end, framing)),
+        let head = match plain {
+            // there is nothing in it that is read in two ways, and nothing that announces a body
+            Some(end) => Head::Good(end, Framing::Length(0)),
+            None => check(requests, &mut stream, &mut buffer).await,
+        };
+        let seen = if plain.is_some() { Seen::Plain } else { Seen::Bytes };
+        let (checked, end) = match head {
+            Head::Good(end, framing) => (Ok(seen), request_end::find(&buffer, end, framing)),
             Head::Bad(refusal) => {
                 buffer = head::stand_in(&buffer);
                 (Err(refusal), RequestEnd::Unknown)

@@ -3,10 +3,11 @@
 //! This is a list of what is known to be harmless. Whatever is not on it goes the full way, where it is understood or refused.
 
 use memchr::memchr;
-use memchr::memmem;
 
 /// A longer head goes the full way.
 const MAX_HEAD: usize = 8 * 1024;
+/// One of more fields, too. The framework's parser takes 256.
+const MAX_FIELDS: usize = 100;
 
 /// A plain GET over HTTP/1.1.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,19 +28,24 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Head<'_>> {
     if !bytes.starts_with(b"GET /") {
         return None;
     }
-    let window = bytes.get(..MAX_HEAD).unwrap_or(bytes);
-    let end = memmem::find(window, b"\r\n\r\n")?;
-    let length = end + 4;
-    let mut lines = Lines(window.get(..end + 2)?);
-    let target = lines.next()??.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
-    if target.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'#')) {
+    let mut rest = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let window = rest.len();
+    let target = line(&mut rest)?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
+    if any(target.as_bytes(), |byte| matches!(byte, b' ' | b'\t' | b'#')) {
         return None;
     }
     let (mut host, mut user_agent, mut fields) = (None, None, 0);
-    for line in lines {
-        let (name, value) = line?.split_once(':')?;
-        let value = value.trim_matches([' ', '\t']);
+    loop {
+        let line = line(&mut rest)?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_at_checked(memchr(b':', line.as_bytes())?)?;
+        let value = value.get(1..)?.trim_ascii();
         fields += 1;
+        if fields > MAX_FIELDS {
+            return None;
+        }
         match Field::named(name)? {
             Field::Host if host.is_some() || value.is_empty() => return None,
             Field::Host => host = Some(value),
@@ -48,31 +54,20 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Head<'_>> {
             Field::Connection | Field::Harmless => {}
         }
     }
-    Some(Head { length, fields, target, host: host?, user_agent })
+    Some(Head { length: window - rest.len(), fields, target, host: host?, user_agent })
 }
 
-/// Lines that end with CR LF and hold nothing but visible ASCII, spaces and tabs; `None` for any other.
-struct Lines<'b>(&'b [u8]);
+/// Takes the next line: one that ends with CR LF and holds nothing but visible ASCII, spaces and tabs.
+fn line<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
+    let (line, behind) = rest.split_at_checked(memchr(b'\n', rest)? + 1)?;
+    *rest = behind;
+    let line = line.strip_suffix(b"\r\n")?;
+    if any(line, |byte| !matches!(byte, b'\t' | b' '..=b'~')) { None } else { std::str::from_utf8(line).ok() }
+}
 
-impl<'b> Iterator for Lines<'b> {
-    type Item = Option<&'b str>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let line = memchr(b'\n', self.0).and_then(|at| {
-            let (line, rest) = self.0.split_at_checked(at + 1)?;
-            self.0 = rest;
-            let line = line.strip_suffix(b"\r\n")?;
-            let clean = line.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-            clean.then(|| std::str::from_utf8(line).ok()).flatten()
-        });
-        if line.is_none() {
-            self.0 = &[];
-        }
-        Some(line)
-    }
+/// Whether any byte is so. Without an early end, so that many are looked at in one step.
+fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | is(byte))
 }
 
 /// A field that a plain request may have.
@@ -199,6 +194,7 @@ mod tests {
             with("Sec-ch-a b: x"),
             with("X-Anything: x"),
             format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000)),
+            with(&["Accept: */*"; 100].join("\r\n")),
         ];
         for case in cases {
             assert_eq!(plain(case.as_bytes()), None, "{case:?}");

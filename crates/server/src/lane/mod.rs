@@ -25,6 +25,7 @@ pub(crate) use remember::remember;
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,9 +38,10 @@ use leeward_telemetry::access_log::{Entry, bounded};
 use leeward_telemetry::metrics::Request;
 use leeward_telemetry::{AccessLog, CacheState, Metrics, Reason};
 use pingora::protocols::Stream;
+use pingora::server::ShutdownWatch;
 use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{Sleep, timeout_at};
 
 use crate::accept::Connection;
 use crate::phase::request::MIN_SEND_RATE;
@@ -66,9 +68,28 @@ pub(crate) struct Lane {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// A request that is not for the lane begins with the bytes that were read.
-    Full,
+    Full {
+        /// The length of its head, if that is a plain one.
+        head: Option<usize>,
+    },
     /// The connection is over.
     Closed,
+}
+
+/// What a connection waits for besides its next request: made once for all its returns to the lane.
+pub(crate) struct Waits<'w, E> {
+    /// The time that a kept connection may be idle is over, or may be: it is not set anew for every request.
+    pub(crate) idle: Pin<&'w mut Sleep>,
+    /// The process is on its way out. Asked once.
+    pub(crate) ending: Pin<&'w mut E>,
+    /// Knows whether it is since the connection began.
+    pub(crate) ended: &'w ShutdownWatch,
+}
+
+impl<E> Waits<'_, E> {
+    fn is_over(&self) -> bool {
+        self.ended.has_changed().unwrap_or(true)
+    }
 }
 
 /// What a connection says of all its requests.
@@ -100,27 +121,25 @@ impl Lane {
     /// Answers requests as long as it can. What it leaves in `buffer` is the beginning of the one it cannot.
     ///
     /// The wait for the first request of a connection is bounded by whoever calls.
-    pub(crate) async fn serve(
+    pub(crate) async fn serve<E: Future>(
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
         address: IpAddr,
         connection: &Connection,
+        waits: &mut Waits<'_, E>,
     ) -> Next {
-        let mut ending = connection.shutdown();
-        let ended = ending.clone();
-        if *ending.borrow_and_update() {
-            return Next::Full;
+        if waits.is_over() {
+            return Next::Full { head: None };
         }
-        let mut ending = std::pin::pin!(ending.changed());
-        let mut idle = std::pin::pin!(sleep_until((Instant::now() + connection.idle_time()).into()));
         let mut out = BytesMut::new();
         loop {
             while !buffer.is_empty() {
-                if ended.has_changed().unwrap_or(true)
-                    || !self.answer(stream, buffer, &mut out, address, connection).await
-                {
-                    return Next::Full;
+                if waits.is_over() {
+                    return Next::Full { head: None };
+                }
+                if let Err(head) = self.answer(stream, buffer, &mut out, address, connection).await {
+                    return Next::Full { head };
                 }
                 if out.is_empty() {
                     return Next::Closed;
@@ -135,22 +154,28 @@ impl Lane {
                         Ok(1..) => break,
                         _ => return Next::Closed,
                     },
-                    () = &mut idle => {
+                    () = &mut waits.idle => {
                         // set once in an idle time, not for every request
                         let end = waits_since + connection.idle_time();
                         if connection.requests() > 0 && end <= Instant::now() {
                             return Next::Closed;
                         }
-                        idle.as_mut().reset(end.max(Instant::now() + Duration::from_millis(100)).into());
+                        waits.idle.as_mut().reset(end.max(Instant::now() + Duration::from_millis(100)).into());
                     }
-                    _ = &mut ending => return if connection.requests() > 0 { Next::Closed } else { Next::Full },
+                    _ = &mut waits.ending => return if connection.requests() > 0 {
+                        Next::Closed
+                    } else {
+                        Next::Full { head: None }
+                    },
                 }
             }
         }
     }
 
-    /// Answers the request at the start of the buffer and takes it out; `false` when it has to go the full way. An empty `out` says that
-    /// the client is gone.
+    /// Answers the request at the start of the buffer and takes it out. An empty `out` says that the client is gone.
+    ///
+    /// # Errors
+    /// When the request has to go the full way: the length of its head, if that is a plain one.
     async fn answer(
         &self,
         stream: &mut Stream,
@@ -158,13 +183,16 @@ impl Lane {
         out: &mut BytesMut,
         address: IpAddr,
         connection: &Connection,
-    ) -> bool {
-        let (started, now) = (Instant::now(), SystemTime::now());
+    ) -> Result<(), Option<usize>> {
         connection.set_plain(false);
         let client = Client::of(connection);
-        let Some(head) = head::plain(buffer) else { return false };
+        let head = head::plain(buffer).ok_or(None)?;
         connection.set_plain(true);
-        let Some((known, object)) = self.find(&head, client, now) else { return false };
+        let length = head.length;
+        let known = self.find(&head, client).ok_or(Some(length))?;
+        // the clocks are read where that is of use
+        let (started, now) = (Instant::now(), SystemTime::now());
+        let object = self.store.take(&known.object, now).ok_or(Some(length))?;
         connection.count_request();
         out.clear();
         known.head.write(now, out);
@@ -172,16 +200,15 @@ impl Lane {
         let bytes = *sent.as_ref().unwrap_or_else(|(sent, _)| sent);
         let done = Done { address, started, at: now, bytes, error: sent.as_ref().err().map(|(_, error)| error) };
         self.log(&known, &head, &done);
-        let length = head.length;
         buffer.advance(length);
         if sent.is_err() {
             out.clear();
         }
-        true
+        Ok(())
     }
 
-    /// What is known of a request, and its object, if nothing has changed since.
-    fn find(&self, head: &Head<'_>, client: Client<'_>, now: SystemTime) -> Option<(Arc<Known>, Named)> {
+    /// What is known of a request, if nothing has changed since. Its object may have.
+    fn find(&self, head: &Head<'_>, client: Client<'_>) -> Option<Arc<Known>> {
         let known = self.memory.find(client, head.host, head.target)?;
         let known = known.as_ref()?;
         let snapshot = self.snapshot.load();
@@ -190,8 +217,7 @@ impl Lane {
         if known.generation != snapshot.generation || !snapshot.cache.hit_lane || !within {
             return None;
         }
-        let object = self.store.take(&known.object, now)?;
-        Some((Arc::clone(known), object))
+        Some(Arc::clone(known))
     }
 
     fn log(&self, known: &Known, head: &Head<'_>, done: &Done<'_>) {

@@ -33,16 +33,18 @@ pub(crate) async fn next_peer(
     session: &mut Session,
     ctx: &mut Context,
 ) -> pingora::Result<Box<HttpPeer>> {
+    let mut now = Instant::now();
     if ctx.fetch.walk.is_none() {
-        ctx.fetch.walk = Some(begin(edge, session, ctx)?);
+        ctx.fetch.walk = Some(begin(edge, session, ctx, now)?);
         if learn(edge, session, ctx) {
             go(edge, session, ctx).await?;
+            now = Instant::now();
         }
     } else if !redirects::take(edge, ctx) {
         go(edge, session, ctx).await?;
+        now = Instant::now();
     }
     loop {
-        let now = Instant::now();
         match step(edge, ctx, now)? {
             Step::Connect(target) => return peer(edge, session, ctx, Current { target, started: now }).map(Box::new),
             Step::Resolve(server) => resolve(edge, ctx, &server, now).await,
@@ -64,6 +66,7 @@ pub(crate) async fn next_peer(
             }
             Step::Deadline => leave(edge, session, ctx, &DEADLINE).await?,
         }
+        now = Instant::now();
     }
 }
 
@@ -91,7 +94,7 @@ const UNAVAILABLE: Failure = Failure { reason: Reason::Unavailable, status: 503,
 /// The time for all attempts is over.
 const DEADLINE: Failure = Failure { reason: Reason::Deadline, status: 504, result: AttemptResult::Timeout };
 
-fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Result<Walk> {
+fn begin(edge: &Leeward, session: &Session, ctx: &mut Context, now: Instant) -> pingora::Result<Walk> {
     let none = || Error::explain(failure::NO_SERVER, "the origin has no server for the client's scheme").into_up();
     let own = plan::servers(ctx).ok_or_else(none)?;
     if is_https(ctx) && own.origin.https.is_none() || !is_https(ctx) && own.origin.http.is_none() {
@@ -100,7 +103,7 @@ fn begin(edge: &Leeward, session: &Session, ctx: &mut Context) -> pingora::Resul
     let leg = parents::leg(&edge.tiers, session.req_header(), ctx, &own).unwrap_or(own);
     let origin = Arc::clone(&leg.origin);
     let known = known(edge, &origin);
-    let mut walk = Walk::begin(leg, is_https(ctx), &edge.turns, &known, Instant::now()).ok_or_else(none)?;
+    let mut walk = Walk::begin(leg, is_https(ctx), &edge.turns, &known, now).ok_or_else(none)?;
     let of_slice = ctx.slice.as_ref().and_then(|slice| slice.deadline);
     for deadline in ctx.alternate.iter().map(|alternate| alternate.deadline).chain(of_slice).chain(ctx.slices.deadline)
     {
@@ -278,7 +281,8 @@ pub(super) fn finish(ctx: &mut Context, result: AttemptResult, reason: Option<Re
 pub(crate) fn connected(edge: &Leeward, ctx: &Context, kept: bool) {
     let (Some(walk), Some(current)) = (&ctx.fetch.walk, &ctx.fetch.current) else { return };
     if kept {
-        edge.health.kept(&walk.origin, current.target.address, Instant::now());
+        // nothing was waited for since the attempt began
+        edge.health.kept(&walk.origin, current.target.address, current.started);
     } else {
         edge.health.reached(&walk.origin, current.target.address, Instant::now());
     }

@@ -32,6 +32,9 @@ const VALIDATIONS: usize = 16;
 
 /// Recognises a request of another tier: it says so, and comes from an address of this CDN. Anybody else's word is removed.
 pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) {
+    if !says_any(&session.req_header().headers) {
+        return;
+    }
     let of_tier = session.req_header().headers.get(MIDGRESS).is_some_and(|value| value == "1")
         && is_known(peer, &ctx.snapshot.addresses, &ctx.snapshot.server.trusted_proxies);
     if !of_tier {
@@ -43,6 +46,11 @@ pub(super) fn recognise(session: &mut Session, ctx: &mut Context, peer: IpAddr) 
         Some(b"http") => ctx.client.scheme = Scheme::Http,
         _ => {}
     }
+}
+
+/// Whether a request has a field that only another tier may send. One look at each that is there: hardly any begins like these.
+fn says_any(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-") && OF_TIERS.contains(name))
 }
 
 /// Removes what only another tier may say.
