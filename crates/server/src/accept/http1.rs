@@ -85,8 +85,10 @@ pub(super) async fn serve<P>(
             }
             Head::Gone => return,
         };
-        if let RequestEnd::At(end) = end {
-            next = buffer.split_off(end.min(buffer.len()));
+        if let RequestEnd::At(end) = end
+            && end < buffer.len()
+        {
+            next = buffer.split_off(end);
         }
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive((!requests.connection.draining()).then_some(ONE_READ));
