@@ -1,9 +1,10 @@
 //! What rate limits count, over all requests and over reloads: a limit that did not change goes on counting.
 //!
-//! Nothing here is locked. Requests are counted in sketches of a fixed size (`pingora-limits`), which never count too few; clients
-//! that sent too many are kept in a table of a fixed size ([`penalties`]).
+//! Nothing here is locked. Requests are counted in sketches of a fixed size (`pingora-limits`), which never count too few, over a
+//! window that slides ([`window`]); clients that sent too many are kept in a table of a fixed size ([`penalties`]).
 
 mod penalties;
+mod window;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -16,20 +17,20 @@ use http::header::USER_AGENT;
 use leeward_config::Snapshot;
 use leeward_config::ready::{LimitKey, RateLimit};
 use pingora::http::RequestHeader;
-use pingora_limits::rate::Rate;
 
 use penalties::Penalties;
+use window::Window;
 
-/// Rows and columns of the sketch that one limit counts in, 2 MiB with its two halves: of a million requests in the time of a limit
-/// a client is taken to have sent 84 that were not its own, and rarely more.
+/// Rows and columns of the sketches that one limit counts in, 3 MiB with those of all parts of its time: of a million requests in
+/// that time a client is taken to have sent 90 that were not its own, and rarely more.
 const ROWS: usize = 4;
-const COLUMNS: usize = 32 * 1024;
+const COLUMNS: usize = 8 * 1024;
 /// Clients of one limit that are refused at the same time; when there are more, those go free first whose time is over first.
 const REFUSED: usize = 32 * 1024;
 
 /// What is counted for one limit.
 struct Counted {
-    rate: Rate,
+    window: Window,
     penalties: Penalties,
     /// Keyed at random: a client that chooses its key cannot choose whose counts it shares.
     hasher: RandomState,
@@ -57,18 +58,20 @@ impl std::fmt::Debug for Limits {
 impl Limits {
     /// Counts a request. The answer is how long its client is refused from now on, when that is so.
     pub(crate) fn count(&self, limit: &RateLimit, client: IpAddr, request: &RequestHeader) -> Option<Duration> {
-        let now = self.started.elapsed();
+        self.count_at(limit, client, request, self.started.elapsed())
+    }
+
+    fn count_at(&self, limit: &RateLimit, client: IpAddr, request: &RequestHeader, now: Duration) -> Option<Duration> {
         let counted = self.counted_for(limit);
         let key = counted.key(limit, client, request);
         if let Some(left) = counted.penalties.left(key, now) {
             return Some(left);
         }
-        let seen = counted.rate.observe(&key, 1);
-        if u64::try_from(seen).is_ok_and(|seen| seen > limit.requests) {
-            counted.penalties.begin(key, now, limit.penalty);
-            return Some(limit.penalty);
+        if counted.window.count(key, limit.requests, now) {
+            return None;
         }
-        None
+        counted.penalties.begin(key, now, limit.penalty);
+        Some(limit.penalty)
     }
 
     fn counted_for(&self, limit: &RateLimit) -> Arc<Counted> {
@@ -99,7 +102,7 @@ impl Counted {
     fn new(limit: &RateLimit) -> Self {
         let (rows, columns, refused) = if limit.key == LimitKey::None { (1, 1, 1) } else { (ROWS, COLUMNS, REFUSED) };
         Self {
-            rate: Rate::new_with_estimator_config(limit.per, rows, columns),
+            window: Window::new(limit.per, rows, columns),
             penalties: Penalties::new(refused),
             hasher: RandomState::new(),
         }

@@ -103,3 +103,43 @@ fn many_clients_do_not_count_as_one() {
         .count();
     assert_eq!(refused, 0);
 }
+
+#[test]
+fn the_border_of_a_window_lets_no_more_pass() {
+    let snapshot = snapshot("  - { name: a, requests: 100, per: 10s, penalty: 1s }\n");
+    let limits = Limits::default();
+    let address = "192.0.2.1".parse().unwrap();
+    // a burst right before each tenth second and one right after it
+    let bursts = (1..=10_u64).flat_map(|n| [n * 10_000 - 1, n * 10_000]);
+    let passed: Vec<(u64, usize)> = bursts
+        .map(|at| {
+            let count = |_: &usize| {
+                let now = Duration::from_millis(at);
+                limits.count_at(&snapshot.rate_limits[0], address, &request(&[]), now).is_none()
+            };
+            (at, (0..100).filter(count).count())
+        })
+        .collect();
+    for pair in passed.windows(2) {
+        assert!(pair[0].1 + pair[1].1 <= 100 || pair[1].0 - pair[0].0 >= 10_000, "{passed:?}");
+    }
+    assert!(passed.iter().map(|(_, count)| count).sum::<usize>() >= 400, "{passed:?}");
+}
+
+#[test]
+fn a_client_is_taken_for_few_others() {
+    let snapshot = snapshot("  - { name: a, requests: 10, per: 10s }\n");
+    let (limits, limit) = (Limits::default(), &snapshot.rate_limits[0]);
+    let counted = limits.counted_for(limit);
+    let key = |n: u32| counted.key(limit, IpAddr::from(n.to_be_bytes()), &request(&[]));
+    for n in 0..1_000_000_u32 {
+        counted.window.count(key(n), u64::MAX, Duration::from_micros(u64::from(n) * 10));
+    }
+    let now = Duration::from_millis(9_999);
+    let worst = (0..200).map(|n| {
+        let key = key(2_000_000 + n);
+        (0..1000).find(|most| counted.window.count(key, *most, now)).unwrap() - 1
+    });
+    let worst = worst.max().unwrap();
+    assert!(worst <= 110, "a client that never asked is taken to have asked {worst} times");
+}
