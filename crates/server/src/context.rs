@@ -91,6 +91,8 @@ pub(crate) struct Admitted {
     pub(crate) query: Option<Box<str>>,
     /// The cookie and field that may have carried one.
     pub(crate) name: Option<Box<str>>,
+    /// The target without the tokens, while the request has them again.
+    pub(crate) clean: Option<http::Uri>,
 }
 
 /// What is asked for.

@@ -122,13 +122,22 @@ impl Frames {
     /// When nobody answers.
     #[must_use]
     pub fn open(address: SocketAddr) -> Self {
+        // no dynamic table: what comes back can be read field by field
+        let settings = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
+        Self::open_with(address, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat())
+    }
+
+    /// Connects with TLS and ALPN `h2`, and begins with these bytes.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    #[must_use]
+    pub fn open_with(address: SocketAddr, first: &[u8]) -> Self {
         let name = ServerName::try_from("www.example.com").unwrap();
         let tcp = std::net::TcpStream::connect(address).unwrap();
         let mut wire = Wire::client(ClientConnection::new(certificates::client(&["h2"]), name).unwrap(), tcp);
         wire.within(PATIENCE);
-        // no dynamic table: what comes back can be read field by field
-        let settings = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
-        wire.send(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat()).unwrap();
+        wire.send(first).unwrap();
         Self { wire }
     }
 

@@ -21,6 +21,7 @@ use pingora::server::configuration::ServerConf;
 use prometheus::IntGauge;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::calm::Calm;
 use super::connection::Connection;
 use super::counters::{Counters, Handshake, OpenCount, Refusal};
 use super::gate::{AddressPlace, Gate};
@@ -242,7 +243,7 @@ where
         });
         let mut work = std::pin::pin!(async {
             if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                requests.process_new(stream, shutdown).await;
+                requests.process_new(Box::new(Calm::new(stream)), shutdown).await;
             } else {
                 http1::serve(&requests, self.lane.as_deref(), client, stream, shutdown).await;
             }

@@ -7,6 +7,11 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::limits::network;
+
+/// Bits of an IPv6 address that a client does not choose by itself: whoever has one network has all its addresses.
+const IPV6_NETWORK: u8 = 64;
+
 /// Locks that the addresses are spread over.
 const SHARDS: usize = 64;
 
@@ -46,10 +51,10 @@ impl Gate {
         (before < limit).then_some(place)
     }
 
-    /// Takes one of the `limit` places of an address, or none when all are taken.
+    /// Takes one of the `limit` places of an address, or of the IPv6 network that it is in, or none when all are taken.
     pub(super) fn enter_from(self: &Arc<Self>, address: IpAddr, limit: usize) -> Option<AddressPlace> {
         // ::ffff:192.0.2.1 is 192.0.2.1: a socket that listens on both families must not count a client twice.
-        let address = address.to_canonical();
+        let address = network(address, IPV6_NETWORK);
         match self.shard(address).entry(address) {
             Entry::Occupied(mut entry) if *entry.get() < limit => *entry.get_mut() += 1,
             Entry::Vacant(entry) if limit > 0 => {
@@ -125,6 +130,9 @@ mod tests {
             ("::ffff:192.0.2.1", false),
             ("192.0.2.2", true),
             ("2001:db8::1", true),
+            ("2001:db8::ffff:2", true),
+            ("2001:db8::3", false),
+            ("2001:db8:0:1::1", true),
         ];
         let mut places = Vec::new();
         for (address, taken) in cases {

@@ -8,6 +8,7 @@
 //! The framework's own listeners hide or lack each of these steps; its HTTP/2 accept loop is used unchanged. Everything here takes plain values, not the configuration, so that tests need no file.
 
 mod bind;
+mod calm;
 mod connection;
 mod counters;
 mod edge;

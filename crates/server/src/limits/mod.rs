@@ -127,7 +127,7 @@ impl Counted {
 }
 
 /// The network that a client of IPv6 has to itself; an address of IPv4 as it is.
-fn network(client: IpAddr, prefix: u8) -> IpAddr {
+pub(crate) fn network(client: IpAddr, prefix: u8) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);

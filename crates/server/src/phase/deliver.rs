@@ -12,6 +12,7 @@ use pingora_proxy::{RangeType, Session};
 
 use super::{admission, slices};
 use crate::context::Context;
+use crate::phase::security::tokens;
 use crate::{accept, header_edits};
 
 /// `Via` of every answer: the protocol spoken with the origin and [`NAME`].
@@ -48,6 +49,7 @@ pub(crate) fn finish(session: &mut Session, response: &mut ResponseHeader, ctx: 
     if response.status.is_informational() {
         return Ok(());
     }
+    tokens::take_out_again(session.req_header_mut(), ctx);
     // the edge speaks its own version, whatever the origin speaks (RFC 9112 2.3)
     response.set_version(Version::HTTP_11);
     let state = state(session, ctx);

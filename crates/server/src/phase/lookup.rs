@@ -25,6 +25,7 @@ use super::slices::Expected;
 use super::{admission, failover, fetch, slices};
 use crate::cache_parts::CacheParts;
 use crate::context::{Context, Route, unix};
+use crate::phase::security::tokens;
 use crate::proxy::Leeward;
 
 /// How often a waiting request looks again after the fetch it waited for came to nothing.
@@ -236,7 +237,11 @@ pub(crate) fn may_serve_stale(session: &mut Session, ctx: &mut Context, error: O
     // the framework would refresh the copy of an alternate or a slice with a request for what the client asked for
     let own = ctx.alternate.is_none() && ctx.slice.is_none();
     let Some(error) = error else {
-        return !ctx.lookup.must_revalidate && !ctx.lookup.confirm && own;
+        let serve = !ctx.lookup.must_revalidate && !ctx.lookup.confirm && own;
+        if serve {
+            tokens::give_back(session.req_header_mut(), ctx);
+        }
+        return serve;
     };
     if *error.esource() != ErrorSource::Upstream {
         return false;

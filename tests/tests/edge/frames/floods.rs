@@ -15,6 +15,8 @@ use crate::stage;
 
 /// Streams that a client may have open (`MAX_CONCURRENT_STREAMS` of the edge).
 const STREAMS: usize = 100;
+/// The code for a client that costs more than it asks for (RFC 9113 7).
+const ENHANCE_YOUR_CALM: u32 = 11;
 /// An attack is over within this: about a second, and room for a busy machine.
 const OVER: Duration = Duration::from_secs(4);
 /// Memory that an attack may leave behind.
@@ -25,6 +27,8 @@ const MEMORY: u64 = 50 << 20;
 enum End {
     /// The connection is closed.
     Closed,
+    /// The connection is closed, and its client told to calm down.
+    Calm,
     /// It costs nothing that stays, and may go on.
     Bounded,
 }
@@ -148,15 +152,13 @@ fn floods() -> Vec<Attack> {
             End::Closed,
         ),
         ("ping of a wrong size", frame(PING, 0, 0, &[0; 7]), End::Closed),
-        ("ping flood", frame(PING, 0, 0, &[7; 8]).repeat(100_000), End::Bounded),
-        ("settings flood", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]).repeat(100_000), End::Bounded),
-        (
-            "priority flood",
-            streams(50_000).flat_map(|s| frame(PRIORITY, 0, s, &[0, 0, 0, 0, 16])).collect(),
-            End::Bounded,
-        ),
-        ("flood of empty data", [open_post(1), frame(DATA, 0, 1, &[]).repeat(50_000)].concat(), End::Bounded),
-        ("flood of unknown frames", frame(0xfa, 0, 0, &[0; 100]).repeat(20_000), End::Bounded),
+        ("ping flood", frame(PING, 0, 0, &[7; 8]).repeat(100_000), End::Calm),
+        ("settings flood", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]).repeat(100_000), End::Calm),
+        ("priority flood", streams(50_000).flat_map(|s| frame(PRIORITY, 0, s, &[0, 0, 0, 0, 16])).collect(), End::Calm),
+        ("flood of empty data", [open_post(1), frame(DATA, 0, 1, &[]).repeat(50_000)].concat(), End::Calm),
+        ("flood of unknown frames", frame(0xfa, 0, 0, &[0; 100]).repeat(20_000), End::Calm),
+        ("flood of resets of nothing", frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]).repeat(20_000), End::Closed),
+        ("flood of windows", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(50_000), End::Calm),
         ("more streams than allowed", streams(1000).flat_map(plain_get).collect(), End::Bounded),
     ]
 }
@@ -188,8 +190,12 @@ fn play(edge: &Edge, origin: &Origin, bytes: &[u8], end: End) -> Result<(), Stri
     connection.within(OVER);
     // it may be closed in the middle of this
     let sent = connection.send(bytes);
-    if end == End::Closed {
+    if end != End::Bounded {
         let (closed, code) = connection.end(OVER);
+        // it is lost where the client still sends when the connection ends
+        if end == End::Calm && code.is_some_and(|code| code != ENHANCE_YOUR_CALM) {
+            return Err(format!("GOAWAY {code:?}"));
+        }
         if !closed {
             return Err(format!(
                 "the connection is still open after {:?} (sent: {sent:?}, GOAWAY {code:?})",

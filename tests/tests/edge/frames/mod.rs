@@ -1,6 +1,7 @@
-//! HTTP/2 as frames: what would be smuggled into HTTP/1.1, and what only costs ([`floods`]).
+//! HTTP/2 as frames: what would be smuggled into HTTP/1.1, what only costs ([`floods`]), and what frames mean ([`laws`]).
 
 mod floods;
+mod laws;
 
 use std::path::Path;
 use std::time::Duration;

@@ -179,6 +179,22 @@ fn take_out(rest: Rest, request: &mut RequestHeader, ctx: &mut Context) {
     ctx.client.admitted = Some(admitted);
 }
 
+/// Gives a request its tokens again that the origin is to get: the framework is about to copy it for a refresh in the background, over
+/// HTTP/2 from what it is now, over HTTP/1 from what came.
+pub(crate) fn give_back(request: &mut RequestHeader, ctx: &mut Context) {
+    let Some(admitted) = &mut ctx.client.admitted else { return };
+    let Some(sent) = &admitted.query else { return };
+    admitted.clean = Some(request.uri.clone());
+    set_query(request, sent);
+}
+
+/// Takes out what [`give_back`] gave.
+pub(crate) fn take_out_again(request: &mut RequestHeader, ctx: &mut Context) {
+    if let Some(clean) = ctx.client.admitted.as_mut().and_then(|admitted| admitted.clean.take()) {
+        request.set_uri(clean);
+    }
+}
+
 /// Takes what carries the client's tokens out of a request that is made of its bytes, for another site.
 pub(crate) fn adopted(request: &mut RequestHeader, admitted: &mut Admitted) {
     // the query is the alternate URL's
