@@ -10,6 +10,7 @@
 
 mod admin;
 mod bad_answers;
+mod clock;
 mod coalescing;
 mod connections;
 mod demo;
@@ -20,11 +21,14 @@ mod hit_lane;
 mod log;
 mod memory;
 mod mixed;
+mod overload;
+mod proxied;
 mod purging;
 mod raw;
 mod readers;
 mod reload_under_load;
 mod slow;
+mod soak;
 mod stage;
 mod stopping;
 mod streaming;

@@ -76,7 +76,7 @@ fn fields(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     pairs
         .map(|pair| {
             let at = pair[1..].find('=').unwrap() + 1;
-            (pair[..at].as_bytes().to_vec(), pair[at + 1..].as_bytes().to_vec())
+            (pair.as_bytes()[..at].to_vec(), pair.as_bytes()[at + 1..].to_vec())
         })
         .collect()
 }

@@ -1,14 +1,14 @@
 //! What is sent: requests put together at random from what is right, what is odd and what is wrong, and then broken at random.
 
 /// xorshift64*: the same seed gives the same bytes on every machine.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -22,25 +22,25 @@ impl Dice {
 
 /// One request of a conversation.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Asked {
+    pub(crate) bytes: Vec<u8>,
     /// In the answer to it, and in no other of the conversation, unless it is refused.
-    pub(super) mark: String,
+    pub(crate) mark: String,
     /// It must be refused, and nothing after it is a request.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
     /// The body, where the request is a good one.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is sent over one connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Conversation {
-    pub(super) asked: Vec<Asked>,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Conversation {
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) bytes: Vec<u8>,
     /// Where the writes end.
-    pub(super) cuts: Vec<usize>,
+    pub(crate) cuts: Vec<usize>,
     /// Some bytes are not those of `asked`: what must become of them is not known.
-    pub(super) broken: bool,
+    pub(crate) broken: bool,
 }
 
 /// Forms of one target; `{}` is the object.
@@ -178,7 +178,7 @@ fn name(place: usize, number: usize, at: usize) -> String {
 }
 
 /// The place and number of the conversation that a request is of, by its name.
-pub(super) fn named(id: &str) -> Option<(usize, usize)> {
+pub(crate) fn named(id: &str) -> Option<(usize, usize)> {
     let mut numbers = id.split('-').map_while(|number| number.parse::<usize>().ok());
     let (place, number, at) = (numbers.next()?, numbers.next()?, numbers.next()?);
     id.starts_with(&name(place, number, at)).then_some((place, number))
@@ -255,7 +255,7 @@ fn request(dice: &mut Dice, place: usize, number: usize, unique: &str) -> Asked 
 }
 
 /// A conversation about the objects of a place.
-pub(super) fn conversation(dice: &mut Dice, place: usize, number: usize) -> Conversation {
+pub(crate) fn conversation(dice: &mut Dice, place: usize, number: usize) -> Conversation {
     let count = 1 + dice.below(5);
     let asked: Vec<Asked> = (0..count)
         .map(|at| {

@@ -3,7 +3,7 @@
 //!
 //! `LEEWARD_TEST_SEED` begins elsewhere, `LEEWARD_TEST_CONVERSATIONS` plays more of them.
 
-mod make;
+pub(crate) mod make;
 mod record;
 
 use std::io::{ErrorKind, Read, Write};
