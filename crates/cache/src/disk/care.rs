@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::index::Found;
 use super::saved::{self, Restored};
-use super::scan::{BATCH, Listing, list};
+use super::scan::{BATCH, LATE_BATCH, Listing, list};
 use super::tier::{Tier, count};
 
 /// Between two looks at what there is to do.
@@ -109,7 +109,8 @@ impl Tier {
                 count(&self.counts.index_errors);
                 complete = false;
             }
-            if listing.names.len() >= BATCH || (known.is_some() && began.elapsed() >= NAMES_WAIT * 2 / 3) {
+            let most = if known.is_some() { BATCH } else { LATE_BATCH };
+            if listing.names.len() >= most || (known.is_some() && began.elapsed() >= NAMES_WAIT * 2 / 3) {
                 self.take_in(&mut listing);
                 known = None;
             }

@@ -316,6 +316,25 @@ impl Disk {
         removed.name.is_some() || removed.called_off
     }
 
+    /// The same, and its file goes before everything that waits for the disk: the answer ends when it has gone, or could not be
+    /// removed.
+    pub fn remove_now(&self, place: u128, generation: Option<u64>) -> (bool, Option<oneshot::Receiver<()>>) {
+        let removed = self.tier.index.remove(place, generation);
+        let there = removed.name.is_some() || removed.called_off;
+        let Some(name) = removed.name else { return (there, None) };
+        let (reply, gone) = oneshot::channel();
+        let tier = Arc::clone(&self.tier);
+        // among the reads, since many writes may be queued
+        let queued = self.tier.pool.read(0, move |_| {
+            tier.unlink(name);
+            let _ = reply.send(());
+        });
+        if !queued {
+            self.tier.unlink_soon(name);
+        }
+        (there, Some(gone).filter(|_| queued))
+    }
+
     /// Takes an object out that is older than a generation, and calls off older writes. Its file goes soon.
     pub fn remove_older(&self, place: u128, generation: u64) {
         if let Some(name) = self.tier.index.remove_older(place, generation) {

@@ -122,6 +122,12 @@ impl Pool {
         true
     }
 
+    /// Threads that run.
+    #[cfg(test)]
+    pub(super) fn threads(&self) -> usize {
+        self.0.lock().threads
+    }
+
     /// Waits until no write waits or runs, at most so long; true when none does.
     pub(super) fn settle(&self, within: Duration) -> bool {
         self.0.wait(within, |queues| queues.writes.is_empty() && queues.writing == 0)

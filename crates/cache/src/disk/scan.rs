@@ -9,6 +9,9 @@ use super::name::Name;
 /// Names that are taken in at once, in the order of their generations. A larger tier is in order part by part.
 pub(super) const BATCH: usize = 1024 * 1024;
 
+/// The same once requests are served: they find what has been taken in.
+pub(super) const LATE_BATCH: usize = 16 * 1024;
+
 /// Names at least as long are believed only when the file is: a wrong one would push out much to make room.
 const LONG: u64 = 1024 * 1024;
 

@@ -154,20 +154,36 @@ fn unquote(argument: &[u8]) -> &[u8] {
     argument.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(argument)
 }
 
-/// Splits a list outside of quoted strings and trims the items.
+/// Splits a list outside of quoted strings and trims the items. A quote that nothing closes quotes nothing: otherwise a slip of
+/// the pen would hide `no-store` behind it.
 fn split_unquoted(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let closed = is_closed(list);
     let (mut quoted, mut escaped) = (false, false);
     list.split(move |byte| {
         let splits = !quoted && *byte == separator;
         match *byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
+            b'"' if closed => quoted = !quoted,
             _ => {}
         }
         splits
     })
     .map(<[u8]>::trim_ascii)
+}
+
+/// Whether every quoted string of a list ends.
+fn is_closed(list: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in list {
+        match *byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
 }
 
 /// `CDN-Cache-Control` as a structured-field dictionary; `None` when it is absent, empty or malformed, or a directive's value

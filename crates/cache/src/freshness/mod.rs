@@ -269,7 +269,8 @@ fn meta(
 ) -> CacheMeta {
     let now = exchange.now;
     let age = lifetime::current_age(exchange);
-    let epoch = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+    // no store can write down a time before that
+    let epoch = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let counted_from = if fixed { now } else { epoch };
     let fresh_until = if lifetime.validated {
         stale::NEVER_FRESH

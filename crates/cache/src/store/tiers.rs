@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pingora::Result;
+use pingora_cache::key::CacheHashKey as _;
 use pingora_cache::storage::HitHandler;
 use pingora_cache::{CacheKey, CacheMeta};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Store;
 use super::disk_hit::{FromDisk, OnDisk};
@@ -16,11 +19,14 @@ use super::fill::Fill;
 use super::head::Head;
 use super::hit::Complete;
 use super::record::{self, Record};
-use crate::disk::{Loaded, LoadedBody};
+use crate::disk::{Disk, Loaded, LoadedBody};
 use crate::purge::{Labels, Names, Stamp, Verdict};
 
 /// The part of the memory limit that an object from disk may take, as a divisor; larger ones are read from disk each time.
 const PROMOTED_SHARE: u64 = 8;
+
+/// How long an answer waits for the file of what it outdates to go.
+const REMOVAL_WAIT: Duration = Duration::from_secs(1);
 
 impl Store {
     /// The stamp that the server put on a meta; what has none can be purged only together with everything.
@@ -131,10 +137,34 @@ impl Store {
     /// Takes an object out of both tiers, and its fills off the list; with a generation only what has it. Answers whether there was
     /// one, and its generation where that is known.
     pub(super) fn forget(&self, place: Place, generation: Option<u64>) -> Option<Option<u64>> {
+        self.take_out(place, generation, |disk| disk.remove(place.number(), generation))
+    }
+
+    /// Takes out what an answer to somebody says is outdated: it must not come back when the process is killed behind that answer,
+    /// so its file goes first. A disk that hangs is waited for a second.
+    pub async fn invalidate(&self, key: &CacheKey) {
+        let place = Place::of_compact(&key.to_compact());
+        let mut going = None;
+        let _ = self.take_out(place, None, |disk| {
+            let (there, gone) = disk.remove_now(place.number(), None);
+            going = gone;
+            there
+        });
+        if let Some(gone) = going {
+            let _ = timeout(REMOVAL_WAIT, gone).await;
+        }
+    }
+
+    fn take_out(
+        &self,
+        place: Place,
+        generation: Option<u64>,
+        from_disk: impl FnOnce(&Disk) -> bool,
+    ) -> Option<Option<u64>> {
         let mut shard = self.write(place);
         let purged = shard.purge(place, generation);
         // under the lock: what is being read from disk at this moment does not come back
-        let on_disk = self.disk.as_ref().is_some_and(|disk| disk.remove(place.number(), generation));
+        let on_disk = self.disk.as_ref().is_some_and(|disk| from_disk(disk));
         drop(shard);
         if let Some((_, freed)) = purged.filter(|(_, freed)| *freed > 0) {
             self.release(freed);

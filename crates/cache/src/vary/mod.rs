@@ -11,6 +11,11 @@ use crate::key::{frame, keyed_hash};
 #[cfg(test)]
 mod tests;
 
+/// What stands before the value of a field: there is none, it is what was understood of it, it is what was sent.
+const ABSENT: u8 = 0;
+const UNDERSTOOD: u8 = 1;
+const AS_SENT: u8 = 2;
+
 /// The content codings in use; whether one is accepted is a yes or no, without weights and order.
 const CODINGS: [&str; 4] = ["br", "zstd", "gzip", "deflate"];
 
@@ -28,9 +33,9 @@ fn of_headers(response: &HeaderMap, request: &HeaderMap) -> Option<HashBinary> {
     let mut names: Vec<String> = response
         .get_all(VARY)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        // what is no name at all stands for a field that nobody sends
+        .map(|name| String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase())
         .filter(|name| !name.is_empty())
         .collect();
     if names.is_empty() {
@@ -41,50 +46,52 @@ fn of_headers(response: &HeaderMap, request: &HeaderMap) -> Option<HashBinary> {
     let mut framed = Vec::new();
     for name in &names {
         frame(name.as_bytes(), &mut framed);
-        if name == ACCEPT_ENCODING.as_str() {
-            frame(&accepted_codings(request), &mut framed);
-        } else if name == ACCEPT_LANGUAGE.as_str() && request.contains_key(ACCEPT_LANGUAGE) {
-            framed.push(1);
-            frame(&accepted_languages(request), &mut framed);
-        } else if request.contains_key(name.as_str()) {
-            framed.push(1);
-            frame(&joined(request, name), &mut framed);
-        } else {
-            framed.push(0);
+        if !request.contains_key(name.as_str()) {
+            framed.push(ABSENT);
+            continue;
         }
+        let understood = match name.as_str() {
+            "accept-encoding" => accepted_codings(request),
+            "accept-language" => accepted_languages(request),
+            _ => None,
+        };
+        framed.push(if understood.is_some() { UNDERSTOOD } else { AS_SENT });
+        frame(&understood.unwrap_or_else(|| joined(request, name)), &mut framed);
     }
     Some(keyed_hash(&framed))
 }
 
 /// One byte for each known coding in the order of [`CODINGS`] plus one for identity, 1 when it is accepted; then the unknown
-/// ones that are accepted, since an origin may know them.
-fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
+/// ones that are accepted, since an origin may know them. `None` where an origin may read something else than this: it is asked
+/// with the value as it came, and its answer must not be that of clients who mean what is read here.
+fn accepted_codings(request: &HeaderMap) -> Option<Vec<u8>> {
     let mut accepted: [Option<bool>; CODINGS.len() + 1] = [None; CODINGS.len() + 1];
-    let mut rest = None;
-    let mut unknown = Vec::new();
-    let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    for item in values.flat_map(|value| value.split(',')) {
-        let mut parts = item.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let refused = parts.any(weighs_nothing);
-        let place = match name.as_str() {
-            "" => continue,
-            "*" => {
-                rest = Some(!refused);
-                continue;
+    let (mut rest, mut unknown, mut refused) = (None, Vec::new(), Vec::new());
+    for value in request.get_all(ACCEPT_ENCODING) {
+        for item in value.to_str().ok()?.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let (name, parameter) = item.split_once(';').unwrap_or((item, ""));
+            let is_wanted = weight(parameter)? > 0;
+            let name = name.trim().to_ascii_lowercase();
+            let slot = match name.as_str() {
+                "*" => Some(&mut rest),
+                "identity" => accepted.get_mut(CODINGS.len()),
+                "x-gzip" => CODINGS.iter().position(|coding| *coding == "gzip").and_then(|at| accepted.get_mut(at)),
+                other => CODINGS.iter().position(|coding| *coding == other).and_then(|at| accepted.get_mut(at)),
+            };
+            match slot {
+                // said twice, and only the origin knows which one counts
+                Some(Some(before)) if *before != is_wanted => return None,
+                Some(slot) => *slot = Some(is_wanted),
+                None if is_wanted => unknown.push(name),
+                None => refused.push(name),
             }
-            "x-gzip" => CODINGS.iter().position(|coding| *coding == "gzip"),
-            "identity" => Some(CODINGS.len()),
-            other => CODINGS.iter().position(|coding| *coding == other),
-        };
-        match place.and_then(|place| accepted.get_mut(place)) {
-            Some(slot) => *slot = Some(!refused),
-            None if !refused => unknown.push(name),
-            None => {}
         }
     }
     unknown.sort_unstable();
     unknown.dedup();
+    if unknown.iter().any(|name| refused.contains(name)) || rest == Some(true) && !refused.is_empty() {
+        return None;
+    }
     let without_mention = |place: usize| rest.unwrap_or(place == CODINGS.len());
     let known =
         accepted.iter().enumerate().map(|(place, slot)| u8::from(slot.unwrap_or_else(|| without_mention(place))));
@@ -92,16 +99,15 @@ fn accepted_codings(request: &HeaderMap) -> Vec<u8> {
     for name in unknown {
         frame(name.as_bytes(), &mut set);
     }
-    set
+    Some(set)
 }
 
 /// The languages with their weights in thousandths, best first. Those of equal weight are equally welcome in whatever order they
-/// were named (RFC 9110 section 12.5.4), and case does not count.
-fn accepted_languages(request: &HeaderMap) -> Vec<u8> {
+/// were named (RFC 9110 section 12.5.4), and case does not count. `None` where that is not plain.
+fn accepted_languages(request: &HeaderMap) -> Option<Vec<u8>> {
     let mut accepted: Vec<(u16, String)> = Vec::new();
     for value in request.get_all(ACCEPT_LANGUAGE) {
-        let Ok(value) = value.to_str() else { return joined(request, ACCEPT_LANGUAGE.as_str()) };
-        for item in value.split(',') {
+        for item in value.to_str().ok()?.split(',') {
             let (range, parameter) = item.split_once(';').unwrap_or((item, ""));
             let range = range.trim().to_ascii_lowercase();
             match weight(parameter) {
@@ -119,7 +125,7 @@ fn accepted_languages(request: &HeaderMap) -> Vec<u8> {
         list.extend_from_slice(&weight.to_be_bytes());
         frame(range.as_bytes(), &mut list);
     }
-    list
+    Some(list)
 }
 
 /// A weight in thousandths (RFC 9110 section 12.4.2); 1 where there is none.
@@ -136,14 +142,6 @@ fn weight(parameter: &str) -> Option<u16> {
     }
     let thousandths: u16 = format!("{whole}{fraction:0<3}").parse().ok()?;
     (thousandths <= 1000).then_some(thousandths)
-}
-
-/// Whether a parameter is a weight of zero.
-fn weighs_nothing(parameter: &str) -> bool {
-    let Some((name, weight)) = parameter.split_once('=') else {
-        return false;
-    };
-    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0)
 }
 
 /// All values of a field as one list, with optional white space around commas removed.

@@ -351,9 +351,17 @@ async fn queues_that_are_full_take_nothing_more() {
     assert!(stored_within(&disk, 1, Duration::ZERO));
     let (hold, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
-    for _ in 0..16 {
-        let held = Arc::clone(&held);
-        disk.tier.pool.read(0, move |_| _ = held.lock().unwrap().recv());
+    let (begun, begins) = mpsc::channel();
+    for _ in 0..disk.tier.pool.threads() {
+        let (held, begun) = (Arc::clone(&held), begun.clone());
+        disk.tier.pool.read(0, move |_| {
+            begun.send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+        });
+    }
+    // a thread that comes late would take writes first
+    for _ in 0..disk.tier.pool.threads() {
+        begins.recv_timeout(Duration::from_secs(60)).expect("every thread is held");
     }
     let mut taken = 0_u128;
     while disk.put(10 + taken, 1, Vec::new(), vec![Bytes::from_static(&[7; CHUNK])]) {

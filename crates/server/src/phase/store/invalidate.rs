@@ -6,8 +6,6 @@ use leeward_cache::key;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_cache::CacheKey;
 use pingora_cache::key::CacheHashKey as _;
-use pingora_cache::storage::{PurgeTarget, PurgeType, Storage};
-use pingora_cache::trace::Span;
 use pingora_proxy::Session;
 use url::Url;
 
@@ -39,11 +37,7 @@ pub(crate) async fn invalidate(parts: &CacheParts, session: &Session, response: 
     for key in &keys {
         // the next range finds out what the object is now; slices of another version are not asked for any more
         parts.sliced.forget(&key.primary_bin());
-        let compact = key.to_compact();
-        let target = PurgeTarget::Active(&compact);
-        if let Err(error) = parts.store.purge(target, PurgeType::Invalidation, &Span::inactive().handle()).await {
-            log::warn!("a stored answer that was changed could not be removed: {error}");
-        }
+        parts.store.invalidate(key).await;
     }
 }
 
