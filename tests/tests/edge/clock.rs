@@ -68,8 +68,8 @@ fn a_clock_that_jumps_makes_nothing_immortal_and_stops_nothing() {
 /// `dated`: the origin says what time it is.
 fn play(dated: bool) {
     let Some(library) = library() else {
-        assert!(!scale::full(), "libfaketime is not there: Debian's package faketime");
-        println!("not played: libfaketime is not installed");
+        assert!(!scale::full(), "libfaketime is not there: Debian's package libfaketime");
+        eprintln!("not played: libfaketime is not there (Debian's package libfaketime)");
         return;
     };
     let directory = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ struct Origins {
 
 fn config(origins: &Origins, turn: u64) -> String {
     // every second configuration has a rule more, and another rate limit
-    let rules = if turn % 2 == 0 {
+    let rules = if turn.is_multiple_of(2) {
         ""
     } else {
         ", rules: [{ matches: [{ name: url-wildcard, value: \"/x*\" }], behaviors: [{ name: deny-access }] }]"

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pingora::Result;
-use pingora_cache::key::CacheHashKey as _;
 use pingora_cache::storage::HitHandler;
 use pingora_cache::{CacheKey, CacheMeta};
 use tokio::sync::watch;

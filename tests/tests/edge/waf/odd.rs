@@ -34,14 +34,14 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-type Cases = Vec<(&'static str, Vec<u8>)>;
+type Cases = [(&'static str, Vec<u8>)];
 
 /// Sends each on a connection of its own: a refusal, and nothing at the origin. The harmless one that is sent behind it passes.
-fn none_passes(cases: Cases) {
+fn none_passes(cases: &Cases) {
     let origin = origin();
     let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let mut passed = Vec::new();
-    for (name, bytes) in &cases {
+    for (name, bytes) in cases {
         let before = origin.count();
         let mut connection = edge.http().connect().unwrap();
         connection.within(PATIENCE);
@@ -59,7 +59,7 @@ fn none_passes(cases: Cases) {
 fn no_form_hides_an_attack_by_its_framing_type_or_charset() {
     let f = format!("a=1&q={SQL_ENCODED}");
     let (form, json) = (TYPE_FORM, TYPE_JSON);
-    none_passes(vec![
+    none_passes(&[
         ("plain", sized("POST /f", form, f.as_bytes())),
         ("chunked 1", chunked("POST /f", form, f.as_bytes(), 1)),
         (
@@ -160,7 +160,7 @@ fn no_json_hides_an_attack() {
     let f = format!("a=1&q={SQL_ENCODED}");
     let (form, json) = (TYPE_FORM, TYPE_JSON);
     let j = |text: &str| text.replace("SQL", SQL).into_bytes();
-    none_passes(vec![
+    none_passes(&[
         ("plain", sized("POST /f", json, &j(r#"{"q":"SQL"}"#))),
         ("dup keys", sized("POST /f", json, &j(r#"{"q":"SQL","q":"b"}"#))),
         ("dup keys 2", sized("POST /f", json, &j(r#"{"q":"b","q":"SQL"}"#))),
@@ -195,7 +195,7 @@ fn no_json_hides_an_attack() {
 fn no_multipart_form_hides_an_attack() {
     let mp = TYPE_PARTS;
     let part = |head: &str, value: &str| format!("--xx\r\n{head}\r\n\r\n{value}\r\n--xx--\r\n").into_bytes();
-    none_passes(vec![
+    none_passes(&[
         ("plain", sized("POST /f", mp, &part("Content-Disposition: form-data; name=\"q\"", SQL))),
         ("quoted b", sized("POST /f", "Content-Type: multipart/form-data; boundary=\"xx\"\r\n", &part("Content-Disposition: form-data; name=\"q\"", SQL))),
         ("quoted b semicolon", sized("POST /f", "Content-Type: multipart/form-data; boundary=\"x;x\"\r\n", &String::from_utf8(part("Content-Disposition: form-data; name=\"q\"", SQL)).unwrap().replace("xx", "x;x").into_bytes())),
@@ -232,7 +232,7 @@ fn no_multipart_form_hides_an_attack() {
 
 #[test]
 fn no_path_query_cookie_or_field_hides_an_attack() {
-    none_passes(vec![
+    none_passes(&[
         ("path trav", raw("GET /../../../../etc/passwd", "", b"")),
         ("path trav enc", raw("GET /%2e%2e/%2e%2e/%2e%2e/etc/passwd", "", b"")),
         ("path trav 2enc", raw("GET /%252e%252e/%252e%252e/etc/passwd", "", b"")),
@@ -267,7 +267,7 @@ fn what_is_harmless_passes_in_the_same_clothes() {
     let edge = Edge::start(&setup(&origin, "mode: off, deadline: 20s"));
     let part = |head: &str, value: &str| format!("--xx\r\n{head}\r\n\r\n{value}\r\n--xx--\r\n").into_bytes();
     let many: String = (0..255).map(|n| format!("a{n}=1&")).collect();
-    let cases: Cases = vec![
+    let cases: Vec<(&'static str, Vec<u8>)> = vec![
         ("a form in chunks of one byte", chunked("POST /f", TYPE_FORM, b"a=1&q=it+is+fine", 1)),
         ("a form that is expected", sized("POST /f", &format!("{TYPE_FORM}Expect: 100-continue\r\n"), b"a=1")),
         ("255 arguments", sized("POST /f", TYPE_FORM, many.trim_end_matches('&').as_bytes())),
@@ -287,10 +287,10 @@ fn what_is_harmless_passes_in_the_same_clothes() {
         ("no body and no type", sized("POST /f", "", b"")),
         ("a body without a type", sized("POST /f", "", b"{\"q\": \"fine\"}")),
     ];
-    for (name, bytes) in &cases {
+    for (name, bytes) in cases {
         let before = origin.count();
         let mut connection = edge.http().connect().unwrap();
-        let answer = connection.exchange(bytes, "POST").unwrap();
+        let answer = connection.exchange(&bytes, "POST").unwrap();
         assert_eq!((answer.status(), origin.count()), (200, before + 1), "{name}: {}", answer.text());
     }
     // the origin gets each as it was sent
@@ -349,7 +349,7 @@ fn pipelined_bodies_are_judged_one_by_one() {
     let attack = sized("POST /f", TYPE_FORM, format!("q={SQL_ENCODED}").as_bytes());
     let mut connection = edge.http().connect().unwrap();
     connection.within(PATIENCE);
-    connection.send(&[fine(1), chunked("POST /f", TYPE_FORM, b"n=2", 1), attack.clone(), fine(3)].concat()).unwrap();
+    connection.send(&[fine(1), chunked("POST /f", TYPE_FORM, b"n=2", 1), attack, fine(3)].concat()).unwrap();
     let statuses: Vec<_> = (0..4).map_while(|_| connection.read("POST").ok()).map(|answer| answer.status()).collect();
     // behind a refusal the connection may end; what comes is never the answer to another request
     assert!(statuses == [200, 200, 403] || statuses == [200, 200, 403, 200], "{statuses:?}");
