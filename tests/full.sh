@@ -44,6 +44,10 @@ step "the WAF: hits beside hostile bodies, verdicts that are remembered"
 LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 \
     cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 waf::hostile
 
+step "half an hour of everything at once, and an overload"
+LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 \
+    cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 soak:: overload:: clock::
+
 step "container image"
 if docker version >/dev/null 2>&1; then
     docker build --file docker/Dockerfile --tag leeward:test .

@@ -138,7 +138,7 @@ pub fn explain(snapshot: Arc<Snapshot>, question: &Question) -> Result<Explanati
         ctx.client.place = Some(Place::of_country(country)).into();
     }
     let mut header = as_sent.clone();
-    let answer = request::check_head(&header, None, &mut ctx)
+    let answer = request::check_head(&header, false, &mut ctx)
         .and_then(|()| request::route(&header, &mut ctx))
         .and_then(|()| security::check(&mut header, &mut ctx, None))
         .and_then(|()| request::redirect(&mut ctx).map_or(Ok(()), Err))

@@ -24,7 +24,7 @@ use lifetime::{Lifetime, whole_seconds};
 
 pub use fields::{merge_304, strip_hop_by_hop};
 pub use request::{Use, Wishes};
-pub use stale::{allows_stale_if_error, must_revalidate, validates_always};
+pub use stale::{allows_stale_if_error, is_of_the_future, must_revalidate, validates_always};
 
 /// The field that tells a shared cache of this kind what it may do (RFC 9213).
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");

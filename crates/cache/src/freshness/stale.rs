@@ -1,7 +1,7 @@
 //! What a stored answer says about being served after its time, or at all, without the origin's word (RFC 9111 sections 4.2.4
 //! and 5.2.2.4, RFC 5861).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::PRAGMA;
@@ -12,10 +12,20 @@ use super::directives::{Directives, Source};
 /// Until when an answer is fresh that is confirmed before every use: no step of the clock makes it so.
 pub(super) const NEVER_FRESH: SystemTime = SystemTime::UNIX_EPOCH;
 
+/// How far a clock is set back in the course of its duty.
+const CORRECTION: Duration = Duration::from_secs(1);
+
 /// Whether a stored answer must be confirmed by the origin once its time is over, whatever happens to the origin.
 #[must_use]
 pub fn must_revalidate(meta: &CacheMeta) -> bool {
     Directives::of(meta.headers()).0.is_strict()
+}
+
+/// Whether a stored answer is not of this time: the clock was set back since, and nobody knows how old it is. It would be fresh until
+/// the clock is there again, which may be years.
+#[must_use]
+pub fn is_of_the_future(stored: SystemTime, now: SystemTime) -> bool {
+    stored.duration_since(now).is_ok_and(|ahead| ahead > CORRECTION)
 }
 
 /// Whether a stored answer itself allows to be served when the origin answers with an error.

@@ -8,6 +8,7 @@ use pingora_cache::{CacheKey, CacheMeta};
 
 use super::Store;
 use super::entry::{Entry, Place};
+use crate::freshness::is_of_the_future;
 use crate::purge::Verdict;
 
 /// Names one complete object in memory as it is now: these bytes under this head.
@@ -54,7 +55,9 @@ impl Store {
     #[must_use]
     pub fn take(&self, name: &ObjectName, now: SystemTime) -> Option<Named> {
         let entry = self.read(name.place).named(name.place, name.serial)?;
-        let fresh = entry.head.times().fresh_until >= now && self.verdict(&entry) == Verdict::Stands;
+        let times = entry.head.times();
+        let in_time = times.fresh_until >= now && !is_of_the_future(times.created, now);
+        let fresh = in_time && self.verdict(&entry) == Verdict::Stands;
         fresh.then_some(Named(entry))
     }
 }

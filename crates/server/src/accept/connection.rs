@@ -8,7 +8,7 @@ use std::time::Duration;
 use pingora::server::ShutdownWatch;
 
 use super::gate::{AddressPlace, Place};
-use crate::phase::request::strict::{Refusal, Seen};
+use crate::phase::request::strict::Refusal;
 use crate::tls::Certificates;
 
 /// One client connection, shared by all its requests.
@@ -120,7 +120,7 @@ tokio::task_local! {
 struct Current {
     connection: Arc<Connection>,
     counted: Cell<bool>,
-    checked: Option<Result<Seen, Refusal>>,
+    checked: Option<Result<(), Refusal>>,
 }
 
 /// The connection of the request that the current task works on.
@@ -133,7 +133,7 @@ pub fn connection() -> Option<Arc<Connection>> {
 
 /// What was found out about the bytes of the current request's head before they were parsed; absent where nobody saw them, as in
 /// subrequests and over HTTP/2.
-pub(crate) fn checked_bytes() -> Option<Result<Seen, Refusal>> {
+pub(crate) fn checked_bytes() -> Option<Result<(), Refusal>> {
     REQUEST.try_with(|current| current.checked).ok().flatten()
 }
 
@@ -152,7 +152,7 @@ pub fn head_was_read() {
 pub(super) async fn scope<F: Future>(
     connection: Arc<Connection>,
     counted: bool,
-    checked: Option<Result<Seen, Refusal>>,
+    checked: Option<Result<(), Refusal>>,
     work: F,
 ) -> F::Output {
     let current = Current { connection, counted: Cell::new(counted), checked };

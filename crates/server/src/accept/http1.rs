@@ -22,7 +22,7 @@ use super::held::held;
 use super::request_end::{self, RequestEnd};
 use super::requests::Requests;
 use crate::lane::{Lane, Next, Waits};
-use crate::phase::request::strict::{Framing, Seen};
+use crate::phase::request::strict::Framing;
 
 /// Bytes of a head beyond what the limits of a list of fields come to: spaces around values, and what other tiers add.
 const ADDED: usize = 16 * 1024;
@@ -76,9 +76,8 @@ pub(super) async fn serve<P>(
             Some(end) => Head::Good(end, Framing::Length(0)),
             None => check(requests, &mut stream, &mut buffer).await,
         };
-        let seen = if plain.is_some() { Seen::Plain } else { Seen::Bytes };
         let (checked, end) = match head {
-            Head::Good(end, framing) => (Ok(seen), request_end::find(&buffer, end, framing)),
+            Head::Good(end, framing) => (Ok(()), request_end::find(&buffer, end, framing)),
             Head::Bad(refusal) => {
                 buffer = head::stand_in(&buffer);
                 (Err(refusal), RequestEnd::Unknown)

@@ -13,7 +13,7 @@ use pingora::server::ShutdownWatch;
 
 use super::connection::{Connection, scope};
 use super::edge::h2_options;
-use crate::phase::request::strict::{Refusal, Seen};
+use crate::phase::request::strict::Refusal;
 
 /// One object per connection, because HTTP/2 runs every stream in a task of its own: a task-local set around the
 /// connection would not reach the hooks, one set here does. The framework's blanket `ServerApp` drives it.
@@ -58,7 +58,7 @@ where
     pub(super) async fn process(
         &self,
         session: ServerSession,
-        checked: Option<Result<Seen, Refusal>>,
+        checked: Option<Result<(), Refusal>>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let counted = session.is_http2();

@@ -45,6 +45,7 @@ use tokio::time::{Sleep, timeout_at};
 
 use crate::accept::Connection;
 use crate::phase::request::MIN_SEND_RATE;
+use crate::phase::request::strict::is_authority;
 use head::Head;
 use memory::{Known, Memory};
 
@@ -69,7 +70,7 @@ pub(crate) struct Lane {
 pub(crate) enum Next {
     /// A request that is not for the lane begins with the bytes that were read.
     Full {
-        /// The length of its head, if that is a plain one.
+        /// The length of its head, if that is a plain one with a valid `Host`: there is nothing in it that a parser repairs or refuses.
         head: Option<usize>,
     },
     /// The connection is over.
@@ -175,7 +176,7 @@ impl Lane {
     /// Answers the request at the start of the buffer and takes it out. An empty `out` says that the client is gone.
     ///
     /// # Errors
-    /// When the request has to go the full way: the length of its head, if that is a plain one.
+    /// When the request has to go the full way: the length of its head, if that is good.
     async fn answer(
         &self,
         stream: &mut Stream,
@@ -189,10 +190,11 @@ impl Lane {
         let head = head::plain(buffer).ok_or(None)?;
         connection.set_plain(true);
         let length = head.length;
-        let known = self.find(&head, client).ok_or(Some(length))?;
+        let good = || is_authority(head.host).then_some(length);
+        let known = self.find(&head, client).ok_or_else(good)?;
         // the clocks are read where that is of use
         let (started, now) = (Instant::now(), SystemTime::now());
-        let object = self.store.take(&known.object, now).ok_or(Some(length))?;
+        let object = self.store.take(&known.object, now).ok_or_else(good)?;
         connection.count_request();
         out.clear();
         known.head.write(now, out);

@@ -210,6 +210,9 @@ fn by_rules(session: &Session, meta: &CacheMeta, fresh: bool, ctx: &mut Context)
     if !fresh && freshness::must_revalidate(meta) {
         ctx.lookup.must_revalidate = true;
     }
+    if freshness::is_of_the_future(meta.updated(), now) {
+        return Some(ForcedFreshness::ForceExpiredServeStale { expired_at: Some(now) });
+    }
     let route = ctx.route.as_ref()?;
     let (policy, effective) = route.rules()?;
     let status = meta.response_header().status.as_u16();

@@ -56,7 +56,7 @@ fn none_passes(cases: &Cases) {
 }
 
 #[test]
-fn no_form_hides_an_attack_by_its_framing_type_or_charset() {
+fn no_form_hides_an_attack_by_its_framing_or_type() {
     let f = format!("a=1&q={SQL_ENCODED}");
     let (form, json) = (TYPE_FORM, TYPE_JSON);
     none_passes(&[
@@ -83,6 +83,42 @@ fn no_form_hides_an_attack_by_its_framing_type_or_charset() {
         ("ct leading ;", sized("POST /f", "Content-Type: ;application/x-www-form-urlencoded\r\n", f.as_bytes())),
         ("ct empty", sized("POST /f", "Content-Type: \r\n", f.as_bytes())),
         ("ct quoted", sized("POST /f", "Content-Type: \"application/x-www-form-urlencoded\"\r\n", f.as_bytes())),
+        ("null", sized("POST /f", form, format!("a=%00{SQL_ENCODED}").as_bytes())),
+        ("raw null", sized("POST /f", form, format!("a=\0{SQL_ENCODED}").as_bytes())),
+        ("double encoded", sized("POST /f", form, f.replace('%', "%25").replace('+', "%2520").as_bytes())),
+        ("overlong", sized("POST /f", form, b"a=%c0%bcscript%c0%bealert(1)%c0%bc/script%c0%be")),
+        ("%u", sized("POST /f", form, b"a=%u003cscript%u003ealert(1)%u003c/script%u003e")),
+        ("split args hpp", sized("POST /f", form, b"q=1'/*&q=*/union/*&q=*/select password from users-- -")),
+        ("xml", sized("POST /f", "Content-Type: text/xml\r\n", format!("<a>{SQL}</a>").as_bytes())),
+        (
+            "xml dtd",
+            sized(
+                "POST /f",
+                "Content-Type: text/xml\r\n",
+                b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>",
+            ),
+        ),
+        (
+            "xml svg",
+            sized(
+                "POST /f",
+                "Content-Type: image/svg+xml\r\n",
+                b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>",
+            ),
+        ),
+        ("xml notype", sized("POST /f", "", b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>")),
+        ("gzip", sized("POST /f", &format!("{form}Content-Encoding: gzip\r\n"), f.as_bytes())),
+        ("te gzip chunked", raw("POST /f", &format!("{form}Transfer-Encoding: gzip, chunked\r\n"), b"0\r\n\r\n")),
+        ("ce identity", sized("POST /f", &format!("{form}Content-Encoding: identity\r\n"), f.as_bytes())),
+        ("method override", sized("POST /f", &format!("{form}X-HTTP-Method-Override: PUT\r\n"), f.as_bytes())),
+        ("expect", sized("POST /f", &format!("{form}Expect: 100-continue\r\n"), f.as_bytes())),
+    ]);
+}
+
+#[test]
+fn no_form_hides_an_attack_by_its_charset() {
+    let f = format!("a=1&q={SQL_ENCODED}");
+    none_passes(&[
         (
             "utf16le",
             sized("POST /f", "Content-Type: application/x-www-form-urlencoded; charset=utf-16le\r\n", &utf16(&f)),
@@ -123,35 +159,6 @@ fn no_form_hides_an_attack_by_its_framing_type_or_charset() {
                 b"a=+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
             ),
         ),
-        ("null", sized("POST /f", form, format!("a=%00{SQL_ENCODED}").as_bytes())),
-        ("raw null", sized("POST /f", form, format!("a=\0{SQL_ENCODED}").as_bytes())),
-        ("double encoded", sized("POST /f", form, f.replace('%', "%25").replace('+', "%2520").as_bytes())),
-        ("overlong", sized("POST /f", form, b"a=%c0%bcscript%c0%bealert(1)%c0%bc/script%c0%be")),
-        ("%u", sized("POST /f", form, b"a=%u003cscript%u003ealert(1)%u003c/script%u003e")),
-        ("split args hpp", sized("POST /f", form, b"q=1'/*&q=*/union/*&q=*/select password from users-- -")),
-        ("xml", sized("POST /f", "Content-Type: text/xml\r\n", format!("<a>{SQL}</a>").as_bytes())),
-        (
-            "xml dtd",
-            sized(
-                "POST /f",
-                "Content-Type: text/xml\r\n",
-                b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>",
-            ),
-        ),
-        (
-            "xml svg",
-            sized(
-                "POST /f",
-                "Content-Type: image/svg+xml\r\n",
-                b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>",
-            ),
-        ),
-        ("xml notype", sized("POST /f", "", b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>")),
-        ("gzip", sized("POST /f", &format!("{form}Content-Encoding: gzip\r\n"), f.as_bytes())),
-        ("te gzip chunked", raw("POST /f", &format!("{form}Transfer-Encoding: gzip, chunked\r\n"), b"0\r\n\r\n")),
-        ("ce identity", sized("POST /f", &format!("{form}Content-Encoding: identity\r\n"), f.as_bytes())),
-        ("method override", sized("POST /f", &format!("{form}X-HTTP-Method-Override: PUT\r\n"), f.as_bytes())),
-        ("expect", sized("POST /f", &format!("{form}Expect: 100-continue\r\n"), f.as_bytes())),
     ]);
 }
 

@@ -17,7 +17,6 @@ use super::address::host_of;
 use super::{client, midgress, strict};
 use crate::answer::Answer;
 use crate::context::{AlternateRequest, Context};
-use crate::phase::request::strict::Seen;
 use crate::phase::security::tokens;
 use crate::phase::{debug, slices};
 use crate::{accept, node};
@@ -143,10 +142,10 @@ pub(crate) fn check(session: &Session, ctx: &mut Context) -> Result<(), Answer> 
     }
     ctx.client.address = client_address(session, ctx);
     // Pingora repairs some heads while it parses: over HTTP/1 they were checked as they were sent
-    let seen = accept::checked_bytes().transpose().map_err(|refusal| refuse(ctx, refusal))?;
+    let checked = accept::checked_bytes().transpose().map_err(|refusal| refuse(ctx, refusal))?;
     // the `Host` of other versions may have been made since
-    let seen = seen.filter(|_| ctx.client.protocol == "HTTP/1.1");
-    check_head(session.req_header(), seen, ctx)?;
+    let checked = checked.is_some() && ctx.client.protocol == "HTTP/1.1";
+    check_head(session.req_header(), checked, ctx)?;
     if ctx.client.scheme == Scheme::Https && is_misdirected(session, ctx) {
         return Err(Answer::error(421, Reason::Misdirected));
     }
@@ -167,18 +166,18 @@ fn is_misdirected(session: &Session, ctx: &Context) -> bool {
     !is_proxy && !connection.is_for(&host_of(host.to_str().unwrap_or_default()))
 }
 
-/// The strict check of a request head, and the loop guard. `seen`: how its bytes were.
+/// The strict check of a request head, and the loop guard. `checked`: its bytes were looked at before they were parsed.
 ///
 /// # Errors
 /// The answer to give.
-pub(crate) fn check_head(header: &RequestHeader, seen: Option<Seen>, ctx: &mut Context) -> Result<(), Answer> {
+pub(crate) fn check_head(header: &RequestHeader, checked: bool, ctx: &mut Context) -> Result<(), Answer> {
     let head = strict::Head {
         method: &header.method,
         target: header.raw_path(),
         authority: authority(header),
         version: header.version,
         headers: &header.headers,
-        seen,
+        checked,
     };
     let limits = &ctx.snapshot.server.limits;
     let limits = if ctx.client.midgress { &midgress::limits(limits) } else { limits };

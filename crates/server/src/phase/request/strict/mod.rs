@@ -28,17 +28,8 @@ pub(crate) struct Head<'a> {
     pub(crate) authority: Option<&'a str>,
     pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
-    /// How their bytes were looked at before they were parsed.
-    pub(crate) seen: Option<Seen>,
-}
-
-/// How the bytes of a head were found good before they were parsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// By [`check_raw`]: no field is looked at again byte by byte.
-    Bytes,
-    /// By the hit lane: it has nothing that a parser repairs. What its `Host` says was not looked at.
-    Plain,
+    /// Its bytes were found good before they were parsed: no value and no `Host` is looked at again byte by byte.
+    pub(crate) checked: bool,
 }
 
 /// Why a request goes no further, with its status.
@@ -72,7 +63,7 @@ pub(crate) fn check(head: &Head<'_>, limits: &Limits) -> Result<(), Refusal> {
     host(head)?;
     framing(head, limits)?;
     for (name, value) in head.headers {
-        if head.seen.is_none() && has_control(value.as_bytes()) {
+        if !head.checked && has_control(value.as_bytes()) {
             return Err(malformed("control byte in a field value"));
         }
         // servers that hand fields on as variables read `_` as `-`: to them this is framing
@@ -173,7 +164,7 @@ fn host(head: &Head<'_>) -> Result<(), Refusal> {
     let Ok(host) = host.to_str() else {
         return Err(malformed("Host is not text"));
     };
-    if head.seen != Some(Seen::Bytes) && !is_authority(host) {
+    if !head.checked && !is_authority(host) {
         return Err(malformed("Host is no host with an optional port"));
     }
     if head.authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {

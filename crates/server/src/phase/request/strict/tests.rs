@@ -38,7 +38,8 @@ fn status(head: &str) -> u16 {
         headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(&value).unwrap());
     }
     let authority = absolute(target.as_bytes());
-    let head = Head { method: &method, target: target.as_bytes(), authority, version, headers: &headers, seen: None };
+    let head =
+        Head { method: &method, target: target.as_bytes(), authority, version, headers: &headers, checked: false };
     check(&head, &limits()).map_or_else(|refusal| refusal.status, |()| 200)
 }
 
