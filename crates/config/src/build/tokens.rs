@@ -83,11 +83,15 @@ fn denial(report: &Report, at: &At, written: Option<&written::Denial>) -> Option
         return None;
     };
     match token::Denial::new(status, written.location.as_deref(), written.authenticate.as_deref()) {
-        Ok(denial) => Some(denial),
+        Ok(denial) => {
+            if let Some((remark, hint)) = denial.remark() {
+                report.warning(&at.key("status"), remark).hint(hint);
+            }
+            Some(denial)
+        }
         Err((part, invalid)) => {
             let at = match part {
                 DenialPart::Status => at.key("status"),
-                DenialPart::NoLocation => at.clone(),
                 DenialPart::Location => at.key("location"),
                 DenialPart::Authenticate => at.key("authenticate"),
             };

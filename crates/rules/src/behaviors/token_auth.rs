@@ -65,12 +65,17 @@ pub(super) fn denial(fields: &mut Fields<'_, '_>) -> Option<Denial> {
     let authenticate = fields.text("authenticate").ok();
     let (status, location, authenticate) = (status?, location?, authenticate?);
     match Denial::new(status, location.as_deref(), authenticate.as_deref()) {
-        Ok(denial) => Some(denial),
+        Ok(denial) => {
+            if let Some((remark, hint)) = denial.remark() {
+                fields.report.warn_hint(remark, hint);
+            }
+            Some(denial)
+        }
         Err((part, invalid)) => {
             match part {
                 DenialPart::Location => fields.at("location", |report| report.invalid(invalid)),
                 DenialPart::Authenticate => fields.at("authenticate", |report| report.invalid(invalid)),
-                DenialPart::Status | DenialPart::NoLocation => fields.report.invalid(invalid),
+                DenialPart::Status => fields.report.invalid(invalid),
             }
             None
         }

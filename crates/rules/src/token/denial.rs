@@ -29,8 +29,6 @@ impl Default for Denial {
 pub enum DenialPart {
     /// The status.
     Status,
-    /// The status needs a location.
-    NoLocation,
     /// The location.
     Location,
     /// The challenge of a 401.
@@ -38,7 +36,8 @@ pub enum DenialPart {
 }
 
 impl Denial {
-    /// Checks a denial: 301, 302 and 307 with a location; 401, whose challenge is `basic` unless another is given; 403, 404, 410.
+    /// Checks a denial: 301, 302 and 307, which without a location are a page that says so; 401, whose challenge is `basic` unless
+    /// another is given; 403, 404, 410.
     ///
     /// # Errors
     /// What is wrong with which part.
@@ -55,18 +54,24 @@ impl Denial {
         if status != 401 && authenticate.is_some() {
             return Err((DenialPart::Authenticate, Invalid::new(format!("a {status} has no challenge"))));
         }
-        let field = match (redirects, location) {
-            (true, None) => {
-                let invalid = Invalid::new(format!("a {status} needs a location"));
-                return Err((DenialPart::NoLocation, invalid.hint("such as https://www.example.com/login")));
-            }
-            (true, Some(location)) => url(location).map_err(|invalid| (DenialPart::Location, invalid))?,
-            (false, _) if status == 401 => {
+        let field = match location {
+            Some(location) => url(location).map_err(|invalid| (DenialPart::Location, invalid))?,
+            None if status == 401 => {
                 challenge(authenticate.unwrap_or(CHALLENGE)).map_err(|invalid| (DenialPart::Authenticate, invalid))?
             }
-            (false, _) => "",
+            None => "",
         };
         Ok(Self { status, field: field.into() })
+    }
+
+    /// What whoever configures such a denial should look at twice, and what to write instead.
+    #[must_use]
+    pub fn remark(&self) -> Option<(String, &'static str)> {
+        let status = self.status;
+        (matches!(status, 301 | 302 | 307) && self.field.is_empty()).then(|| {
+            let what = format!("a {status} without a location leads nowhere: clients get a page that says so");
+            (what, "`location: https://www.example.com/login`")
+        })
     }
 
     /// The status.
@@ -75,10 +80,10 @@ impl Denial {
         self.status
     }
 
-    /// Where a redirect leads.
+    /// Where a redirect leads; nothing for one that leads nowhere.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
-        Some(&*self.field).filter(|_| matches!(self.status, 301 | 302 | 307))
+        Some(&*self.field).filter(|field| matches!(self.status, 301 | 302 | 307) && !field.is_empty())
     }
 
     /// What a 401 asks for.
@@ -132,7 +137,10 @@ mod tests {
             (403, None, None, Ok(("", ""))),
             (404, None, None, Ok(("", ""))),
             (410, None, None, Ok(("", ""))),
-            (302, None, None, Err(DenialPart::NoLocation)),
+            (301, None, None, Ok(("", ""))),
+            (302, None, None, Ok(("", ""))),
+            (307, None, None, Ok(("", ""))),
+            (302, Some(""), None, Err(DenialPart::Location)),
             (403, login, None, Err(DenialPart::Location)),
             (401, login, None, Err(DenialPart::Location)),
             (302, login, Some("basic"), Err(DenialPart::Authenticate)),

@@ -135,11 +135,11 @@ fn v2(bytes: &[u8]) -> Parsed {
         return Parsed::Incomplete;
     };
     let ends = match (local, family) {
-        // LOCAL (the balancer speaks for itself) or a family it cannot tell: the socket's own addresses count.
-        (true, _) | (false, 0x00) => Some(None),
+        // LOCAL (the balancer speaks for itself) or a family it cannot tell: the socket's own addresses count. So they do for
+        // datagrams and Unix sockets, whose ends nothing here could use (section 2.2).
+        (true, _) | (false, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Some(None),
         (false, 0x11) => v4_ends(body).map(Some),
         (false, 0x21) => v6_ends(body).map(Some),
-        // Datagrams and Unix sockets cannot be the clients of a TCP listener.
         _ => None,
     };
     match ends {

@@ -50,6 +50,10 @@ fn a_header_says_who_the_client_is_and_where_the_request_begins() {
         ("v2 LOCAL", version2(0x20, 0x00, &[]), header(16, None)),
         ("v2 LOCAL with addresses, which do not count", version2(0x20, 0x11, V4), header(28, None)),
         ("v2 unspecified family", version2(0x21, 0x00, b"anything"), header(24, None)),
+        ("v2 datagrams", version2(0x21, 0x12, V4), header(28, None)),
+        ("v2 datagrams over IPv6", version2(0x21, 0x22, &v6()), header(52, None)),
+        ("v2 Unix sockets", version2(0x21, 0x31, &[0; 216]), header(232, None)),
+        ("v2 datagrams of Unix sockets", version2(0x21, 0x32, &[0; 216]), header(232, None)),
         ("v2 as long as allowed", version2(0x21, 0x11, &longest), header(MAX_V2, v4)),
     ];
     for (what, bytes, wanted) in cases {
@@ -89,8 +93,9 @@ fn what_is_no_header_is_malformed() {
         ("v2 unknown command", version2(0x22, 0x11, V4)),
         ("v2 addresses cut short", version2(0x21, 0x11, &V4[..11])),
         ("v2 IPv6 with IPv4 addresses", version2(0x21, 0x21, V4)),
-        ("v2 datagrams", version2(0x21, 0x12, V4)),
-        ("v2 Unix sockets", version2(0x21, 0x31, &[0; 216])),
+        ("v2 a family that is none", version2(0x21, 0x41, V4)),
+        ("v2 a transport that is none", version2(0x21, 0x13, V4)),
+        ("v2 IPv4 without a transport", version2(0x21, 0x10, V4)),
         ("v2 one byte too long", version2(0x21, 0x11, &too_long)),
     ];
     for (what, bytes) in cases {
