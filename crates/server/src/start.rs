@@ -72,6 +72,7 @@ pub fn run(
     ready: impl FnOnce(&Running),
     ended: impl Fn() + Send + Sync + 'static,
 ) -> Result<(), StartError> {
+    leeward_telemetry::panics::watch();
     let room = life::connections(snapshot.server.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
     let access_log = Arc::new(AccessLog::start(target(&snapshot.log.access))?);

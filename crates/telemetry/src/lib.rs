@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod debug_fields;
 pub mod metrics;
+pub mod panics;
 pub mod status_fields;
 pub mod words;
 

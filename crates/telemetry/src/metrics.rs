@@ -12,6 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::panics;
 use crate::words::{AttemptResult, CacheState, FailoverTo, PurgeKind, Reason};
 
 /// Upper bounds in seconds: hits are fast, origins are not.
@@ -136,6 +137,9 @@ impl Metrics {
         registry.register(Box::new(purge_rules.clone()))?;
         let lane_hits = IntCounter::new("leeward_lane_hits_total", "Hits answered by the hit lane.")?;
         registry.register(Box::new(lane_hits.clone()))?;
+        if let Some(panics) = panics::counter() {
+            registry.register(Box::new(panics))?;
+        }
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {

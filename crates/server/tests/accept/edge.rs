@@ -140,6 +140,15 @@ pub fn limits_of(connections: usize, connections_per_ip: usize) -> Arc<Limits> {
 
 /// Starts an edge; `grace` is its grace period.
 pub fn start(grace: Duration) -> Edge {
+    start_with(grace, Facts)
+}
+
+/// The same with other hooks.
+pub fn start_with<P>(grace: Duration, hooks: P) -> Edge
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
     let issued = issue(&["www.one.test"]);
     let certificates = Certificates::new(names(&[&issued]));
     let loopback: SocketAddr = (IpAddr::from([127, 0, 0, 1]), 0).into();
@@ -169,7 +178,7 @@ pub fn start(grace: Duration) -> Edge {
     let counters = Counters::new(Arc::clone(&metrics)).unwrap();
     let edge = accept::Edge::new(
         &server.configuration,
-        Facts,
+        hooks,
         listeners.collect(),
         Arc::clone(&gate),
         move || **source.load(),

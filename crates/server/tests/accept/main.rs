@@ -10,6 +10,7 @@
 
 mod edge;
 mod life;
+mod panics;
 
 use std::time::{Duration, Instant};
 
