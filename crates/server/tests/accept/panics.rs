@@ -123,6 +123,7 @@ impl ProxyHttp for Panics {
         Ok(true)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "an address: there is no name to look up")]
     async fn upstream_peer(&self, session: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
         at(session, "upstream_peer");
         Ok(Box::new(HttpPeer::new(self.origin, false, String::new())))
