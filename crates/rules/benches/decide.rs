@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue};
 use leeward_rules::decide::{self, AccessMode};
-use leeward_rules::{Context, Facts, Form, Path, Policy, Scheme, read};
+use leeward_rules::{Code, Context, Facts, Form, Path, Place, Policy, Scheme, read};
 use serde_json::{Value, json};
 
 /// A large customer's policy: general rules first, then one rule for each directory, file, host or campaign.
@@ -128,6 +128,32 @@ fn lists(criterion: &mut Criterion) {
             group.bench_with_input(BenchmarkId::new(name, entries), &policy, |bencher, policy| {
                 let effective = policy.evaluate(&facts);
                 bencher.iter(|| decide::security(black_box(policy), &effective, black_box(&facts), AccessMode::Exempt));
+            });
+        }
+    }
+    let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap());
+    let country = |n: usize| format!("{}{}", letter(n / 26), letter(n));
+    let region = |n: usize| format!("{}:{}{}{}", country(n), letter(n / 17_576), letter(n / 676), n / 6760);
+    let place = Place { region: Code::new("ZZ9"), ..Place::of_country(Code::new("US").unwrap()) };
+    let somewhere = Facts { place: Some(&place), ..facts };
+    for (name, kind, sizes) in [
+        ("geo-blacklist", "region", [10, 10_000]),
+        ("geo-whitelist", "region", [10, 10_000]),
+        ("geo-blacklist", "country", [10, 500]),
+    ] {
+        for entries in sizes {
+            // the United States themselves are in none
+            let codes = (0..entries + 30).map(|n| if kind == "region" { region(n) } else { country(n) });
+            let value = codes.filter(|code| code != "US").take(entries).collect::<Vec<_>>().join(" ");
+            let rules = json!({ "rules": [{ "matches": [{ "name": "url-wildcard", "value": "/*" }],
+                                            "behaviors": [{ "name": name, "type": kind, "value": value }] }] });
+            let policy = compiled(&rules);
+            let id = BenchmarkId::new(format!("{name} by {kind}"), entries);
+            group.bench_with_input(id, &policy, |bencher, policy| {
+                let effective = policy.evaluate(&somewhere);
+                bencher.iter(|| {
+                    decide::security(black_box(policy), &effective, black_box(&somewhere), AccessMode::Exempt)
+                });
             });
         }
     }

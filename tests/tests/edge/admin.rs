@@ -1,6 +1,7 @@
 //! The admin listener: state, metrics, and who may ask.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use leeward_tests::client::{Request, Target};
 use leeward_tests::edge::{Edge, Setup, binary};
@@ -297,4 +298,44 @@ fn large_and_slow_requests_to_the_admin_listener_are_bounded() {
     assert_eq!(slow.read("POST").map(|answer| answer.status()), Ok(408));
     let (after, _) = edge.resident();
     assert!(after < before + (50 << 20), "{before} bytes before, {after} after");
+}
+
+#[test]
+fn who_opens_every_connection_of_the_admin_listener_and_says_nothing_shuts_out_no_probe() {
+    let _beside = turn::beside();
+    let origin = Origin::start(Script::always(Answer::ok("x")));
+    let edge = stage::edge(&origin, "");
+    let target = Target::plain(edge.admin_address());
+    let probe = || {
+        let begun = Instant::now();
+        let answer = target.ask(&Request::get("x", "/healthz"));
+        assert!(begun.elapsed() < Duration::from_secs(2), "a probe took {:?}: {answer:?}", begun.elapsed());
+        answer.is_ok_and(|answer| answer.status() == 200)
+    };
+    assert!(probe(), "before");
+    // more than it serves at once; half of them begin a head
+    let mut crowd: Vec<_> = (0..300).map(|_| target.connect().unwrap()).collect();
+    for connection in crowd.iter_mut().step_by(2) {
+        let _ = connection.send(b"GET /healthz HT");
+    }
+    // none of them has left, and none will for half a minute
+    std::thread::sleep(Duration::from_millis(1500));
+    wait::until("a probe to get through", PATIENCE, || probe().then_some(()));
+    for number in 0..20 {
+        assert!(probe(), "probe {number} beside the crowd");
+    }
+    assert_eq!(edge.http().get("www.example.com", "/a").text(), "x", "a client beside the crowd");
+    assert!(edge.reload(), "{}", edge.story());
+    // those that came first are still served, each as long as any other
+    let kept = crowd.iter_mut().step_by(2).take(50);
+    let served = kept.filter_map(|connection| {
+        connection.send(b"TP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        connection.read("GET").ok().filter(|answer| answer.status() == 200)
+    });
+    assert_eq!(served.count(), 50, "of those that came first");
+    drop(crowd);
+    wait::until("every place to be free", PATIENCE, || {
+        let kept: Vec<_> = (0..100).map(|_| target.ask(&Request::get("x", "/healthz"))).collect();
+        kept.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200)).then_some(())
+    });
 }

@@ -42,6 +42,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections served at once, from tools and probes; more are closed unheard. Each may hold a request head of 1 MiB.
 const CONNECTIONS: usize = 128;
+/// Places kept for those who ask at once and leave: without them, whoever opens connections and says nothing shuts out the probes.
+const FOR_PROBES: usize = 16;
+/// [`HEAD_TIMEOUT`] in one of these places.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Idle time of a kept connection, in seconds.
 const KEEPALIVE: u64 = 25;
 
@@ -174,7 +178,9 @@ impl HttpServerApp for Admin {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let Ok(_place) = self.room.try_acquire() else { return None };
-        match timeout(HEAD_TIMEOUT, http.read_request()).await {
+        let scarce = self.room.available_permits() < FOR_PROBES;
+        let patience = if scarce { PROBE_TIMEOUT } else { HEAD_TIMEOUT };
+        match timeout(patience, http.read_request()).await {
             Ok(Ok(true)) => {}
             Ok(Err(error)) if *error.etype() == ErrorType::InvalidHTTPHeader => {
                 let _ = http.respond_error(400).await;
@@ -183,7 +189,7 @@ impl HttpServerApp for Admin {
             _ => return None, // gone, idle or too slow
         }
         let answer = self.answer(&mut http).await;
-        http.set_keepalive((self.stage.ready() && !answer.last).then_some(KEEPALIVE));
+        http.set_keepalive((self.stage.ready() && !answer.last && !scarce).then_some(KEEPALIVE));
         match send(&mut http, answer).await {
             Ok(()) => {}
             Err(error) => {
