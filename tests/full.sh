@@ -17,8 +17,11 @@ step "origins that flap for a minute, under load, and all that can go wrong at o
 LEEWARD_TEST_FOR=60s cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 \
     scenarios::backup::flapping scenarios::backup::everything_at_once
 
-step "benchmark: decisions of 10, 1,000 and 10,000 rules"
+step "benchmarks: decisions of 10, 1,000 and 10,000 rules; a hit and a purge in the store; requests through the whole edge"
+# Before the release build: what they are built for stands where that goes.
 cargo bench --locked -p leeward-rules
+cargo bench --locked -p leeward-cache --bench hit --bench purge
+cargo bench --locked -p leeward --bench requests
 
 step "the WAF: every printable byte and every pair of two, repeated, stays cheap; what an inspection costs"
 LEEWARD_TEST_FULL=1 cargo test --release --locked -p leeward-waf --test core -- --nocapture --test-threads=1 hostile:: cost::
@@ -35,7 +38,8 @@ for file in conf/*.yaml conf/examples/*.yaml; do
 done
 
 step "the cache in full size: crashes, damage, failing disks, a million objects, fills of 4 GB"
-# What is timed and weighed is the release build. A million objects on disk take some 6 GB of TMPDIR.
+# What is timed and weighed is the release build. A million objects on disk take some 6 GB of TMPDIR and a minute or more to remove,
+# the fills 9 GB.
 LEEWARD_BIN="$PWD/target/release/leeward" LEEWARD_TEST_FULL=1 LEEWARD_TEST_KILLS="${LEEWARD_TEST_KILLS:-50}" \
     cargo test --locked -p leeward-tests --test edge -- --nocapture --test-threads=1 \
     disk:: memory:: purging:: readers:: variants::

@@ -7,7 +7,7 @@ use leeward_tests::client::{CacheUse, Request, Target};
 use leeward_tests::edge::Edge;
 use leeward_tests::{scale, turn, wait};
 
-use crate::disk::{client, fill, setup};
+use crate::disk::{client, fill, setup, wait_for_objects};
 
 /// From the request to its acknowledgement.
 const ACKNOWLEDGED: Duration = Duration::from_millis(100);
@@ -42,10 +42,16 @@ fn hits(edge: &Edge, count: u64, first: u64, step: u64) -> u64 {
     tally.hits
 }
 
+/// The same, where at least so many must have come from the cache.
+fn hits_of_most(edge: &Edge, count: u64, first: u64, least: u64, what: &str) {
+    let hits = hits(edge, count, first, ONE_OF);
+    assert!(hits >= least, "hits of {what}: {hits} of {count}, at least {least} are wanted");
+}
+
 #[test]
 fn a_tag_of_many_objects_is_purged_at_once_and_stays_so_after_a_crash() {
     let _alone = turn::alone();
-    let objects = scale::of(3000, 1_000_000);
+    let objects = scale::given("LEEWARD_TEST_OBJECTS", 3000, 1_000_000);
     let tagged = objects / ONE_OF;
     let source = Source::start(|asked| {
         let tag = if number_of(asked.path).is_multiple_of(ONE_OF) { "rare" } else { "common" };
@@ -60,11 +66,15 @@ fn a_tag_of_many_objects_is_purged_at_once_and_stays_so_after_a_crash() {
     edge.kill();
     edge.start_again();
     assert_eq!(hits(&edge, tagged, 0, ONE_OF), 0, "hits of purged objects after a crash");
-    assert!(hits(&edge, tagged, 1, ONE_OF) >= least, "hits of objects beside them after a crash");
-    assert!(hits(&edge, tagged, 0, ONE_OF) >= least, "hits of purged objects that were fetched again");
+    let begun = Instant::now();
+    // A crash leaves no index of the last minutes: of very many objects the names are still looked at after the start.
+    wait_for_objects(&edge, stored - tagged);
+    eprintln!("all the others are known {:?} later", begun.elapsed());
+    hits_of_most(&edge, tagged, 1, least, "objects beside them after a crash");
+    hits_of_most(&edge, tagged, 0, least, "purged objects that were fetched again");
     let again = purge(&edge, r#"{"tag": "rare"}"#);
     assert_eq!(hits(&edge, tagged, 0, ONE_OF), 0, "hits of objects purged again, without a restart");
-    assert!(hits(&edge, tagged, 1, ONE_OF) >= least, "hits of objects beside them, without a restart");
+    hits_of_most(&edge, tagged, 1, least, "objects beside them, without a restart");
     let soon = if scale::full() { ACKNOWLEDGED } else { ACKNOWLEDGED_ANYWHERE };
     assert!(took.max(again) <= soon, "acknowledged after {took:?} and {again:?}");
     let everything = purge(&edge, r#"{"all": true}"#);
