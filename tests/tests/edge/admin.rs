@@ -319,7 +319,7 @@ fn who_opens_every_connection_of_the_admin_listener_and_says_nothing_shuts_out_n
         let _ = connection.send(b"GET /healthz HT");
     }
     // none of them has left, and none will for half a minute
-    std::thread::sleep(Duration::from_millis(1500));
+    wait::pause(Duration::from_millis(1500));
     wait::until("a probe to get through", PATIENCE, || probe().then_some(()));
     for number in 0..20 {
         assert!(probe(), "probe {number} beside the crowd");
