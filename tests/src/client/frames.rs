@@ -122,9 +122,17 @@ impl Frames {
     /// When nobody answers.
     #[must_use]
     pub fn open(address: SocketAddr) -> Self {
+        Self::try_open(address).unwrap()
+    }
+
+    /// The same for a server that may end the connection before it is open.
+    ///
+    /// # Errors
+    /// When it does.
+    pub fn try_open(address: SocketAddr) -> Result<Self, String> {
         // no dynamic table: what comes back can be read field by field
         let settings = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
-        Self::open_with(address, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat())
+        Self::try_open_with(address, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat())
     }
 
     /// Connects with TLS and ALPN `h2`, and begins with these bytes.
@@ -133,12 +141,16 @@ impl Frames {
     /// When nobody answers.
     #[must_use]
     pub fn open_with(address: SocketAddr, first: &[u8]) -> Self {
+        Self::try_open_with(address, first).unwrap()
+    }
+
+    fn try_open_with(address: SocketAddr, first: &[u8]) -> Result<Self, String> {
         let name = ServerName::try_from("www.example.com").unwrap();
-        let tcp = std::net::TcpStream::connect(address).unwrap();
+        let tcp = std::net::TcpStream::connect(address).map_err(|error| error.to_string())?;
         let mut wire = Wire::client(ClientConnection::new(certificates::client(&["h2"]), name).unwrap(), tcp);
         wire.within(PATIENCE);
-        wire.send(first).unwrap();
-        Self { wire }
+        wire.send(first).map_err(|lost| format!("{lost:?}"))?;
+        Ok(Self { wire })
     }
 
     /// Everything from now on must be over within this time.

@@ -85,24 +85,31 @@ impl Connection {
     /// When the server does not choose `h2` or anything else fails within the deadline.
     #[must_use]
     pub fn open(address: SocketAddr, server_name: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self::try_open(address, server_name).expect("an HTTP/2 connection within the deadline")
+    }
+
+    /// The same for a server that may end the connection before it is open.
+    ///
+    /// # Errors
+    /// When it does, or the deadline has passed.
+    ///
+    /// # Panics
+    /// When the server does not choose `h2`.
+    pub fn try_open(address: SocketAddr, server_name: &str) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let name = ServerName::try_from(server_name.to_owned()).unwrap();
-        let opened = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, async {
-                let tcp = TcpStream::connect(address).await.unwrap();
-                tcp.set_nodelay(true).unwrap();
-                let tls =
-                    TlsConnector::from(certificates::client(&["h2", "http/1.1"])).connect(name, tcp).await.unwrap();
-                let session = tls.get_ref().1;
-                assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]), "the server did not choose h2");
-                let leaf = session.peer_certificates().unwrap()[0].as_ref().to_vec();
-                let (requests, connection) = h2::client::handshake(tls).await.unwrap();
-                (requests, tokio::spawn(connection), leaf)
-            })
-            .await
-        });
-        let (requests, driver, leaf) = opened.expect("an HTTP/2 connection within the deadline");
-        Self { runtime, requests, driver, leaf }
+        let opened = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            let tls = TlsConnector::from(certificates::client(&["h2", "http/1.1"])).connect(name, tcp).await?;
+            let session = tls.get_ref().1;
+            assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]), "the server did not choose h2");
+            let leaf = session.peer_certificates().unwrap()[0].as_ref().to_vec();
+            let (requests, connection) = h2::client::handshake(tls).await.map_err(std::io::Error::other)?;
+            std::io::Result::Ok((requests, tokio::spawn(connection), leaf))
+        }));
+        let (requests, driver, leaf) = opened.map_err(std::io::Error::other)??;
+        Ok(Self { runtime, requests, driver, leaf })
     }
 
     /// Sends one request and waits for its whole response.
