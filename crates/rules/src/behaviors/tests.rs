@@ -274,3 +274,19 @@ fn site_failover_is_refused_when_it_cannot_work() {
     }
     assert_eq!(errors("{name: site-failover}").len(), 5, "a type and four params are missing");
 }
+
+#[test]
+fn a_list_of_places_has_thousands_of_entries() {
+    let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap());
+    let region = |n: usize| format!("{}{}:{}{}", letter(n / 26), letter(n), letter(n / 17_576), letter(n / 676));
+    let list = (0..5_000).map(region).collect::<Vec<_>>().join(" ");
+    for name in ["geo-blacklist", "geo-whitelist"] {
+        let begun = std::time::Instant::now();
+        assert_eq!(
+            errors(&format!("{{name: {name}, type: region, value: \"{list}\"}}")),
+            Vec::<String>::new(),
+            "{name}"
+        );
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{name} took {:?} to read", begun.elapsed());
+    }
+}

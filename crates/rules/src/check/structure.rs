@@ -209,10 +209,11 @@ fn one_behavior(
     Some((behavior, setting))
 }
 
-/// Bytes of the longest value of this match or behavior. One entry more costs a list of addresses or referrers nothing.
+/// Bytes of the longest value of this match or behavior. One entry more costs a list of addresses, places or referrers nothing.
 fn longest_value(name: Option<&str>) -> usize {
     match name {
         Some("client-ip" | "ip-blacklist" | "ip-whitelist" | "referer-blacklist" | "referer-whitelist") => MAX_LIST,
+        Some("geo-blacklist" | "geo-whitelist") => MAX_LIST,
         _ => MAX_VALUE,
     }
 }
