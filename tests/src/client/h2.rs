@@ -98,7 +98,7 @@ impl Connection {
     pub fn try_open(address: SocketAddr, server_name: &str) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let name = ServerName::try_from(server_name.to_owned()).unwrap();
-        let opened = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+        let opening = async {
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
             let tls = TlsConnector::from(certificates::client(&["h2", "http/1.1"])).connect(name, tcp).await?;
@@ -107,7 +107,9 @@ impl Connection {
             let leaf = session.peer_certificates().unwrap()[0].as_ref().to_vec();
             let (requests, connection) = h2::client::handshake(tls).await.map_err(std::io::Error::other)?;
             std::io::Result::Ok((requests, tokio::spawn(connection), leaf))
-        }));
+        };
+        // A deadline is made within the runtime.
+        let opened = runtime.block_on(async { tokio::time::timeout(PATIENCE, opening).await });
         let (requests, driver, leaf) = opened.map_err(std::io::Error::other)??;
         Ok(Self { runtime, requests, driver, leaf })
     }

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,41 @@ const SECURE: usize = 5000;
 struct Tally {
     good: AtomicU64,
     failed: AtomicU64,
+    /// Bodies that ended early, which the client was told, and are right up to there.
+    cut: AtomicU64,
     wrong: AtomicU64,
+    /// The first that were wrong.
+    told: Mutex<Vec<String>>,
     reloads: AtomicU64,
     purges: AtomicU64,
     rubbish: AtomicU64,
+}
+
+/// Examples told of what was wrong.
+const TOLD: usize = 5;
+
+impl Tally {
+    /// Counts an answer with 200; true when it is whole and right.
+    fn count(&self, path: &str, body: &[u8], size: u64, cut: Option<&str>, differs: Option<u64>) -> bool {
+        let length = body.len() as u64;
+        let good = cut.is_none() && differs.is_none() && length == size;
+        let early = cut.is_some() && differs.is_none() && length < size;
+        let counter = if good {
+            &self.good
+        } else if early {
+            &self.cut
+        } else {
+            &self.wrong
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap();
+        if !good && told.len() < TOLD {
+            told.push(format!(
+                "{path}: {length} of {size} bytes, the first that is not right {differs:?}, cut {cut:?}"
+            ));
+        }
+        good
+    }
 }
 
 /// Where what is asked for comes from.
@@ -95,10 +127,11 @@ fn hits(edge: &Edge, seed: u64, tally: &Tally, over: &AtomicBool) {
             let path = format!("{kind}/{}", dice.below(1500));
             match connection.ask(&Request::get("www.example.com", &path)) {
                 Ok(answer) if answer.status() == 200 => {
-                    let right = answer.body.len() as u64 == size(&path)
-                        && Content::of(&path, 1).differs(0, &answer.body).is_none();
-                    if right && answer.cut.is_none() { &tally.good } else { &tally.wrong }
-                        .fetch_add(1, Ordering::Relaxed);
+                    let differs = Content::of(&path, 1).differs(0, &answer.body);
+                    let cut = answer.cut.map(|lost| format!("{lost:?}"));
+                    if !tally.count(&path, &answer.body, size(&path), cut.as_deref(), differs) {
+                        break;
+                    }
                 }
                 _ => {
                     tally.failed.fetch_add(1, Ordering::Relaxed);
@@ -122,8 +155,10 @@ fn over_http2(edge: &Edge, tally: &Tally, over: &AtomicBool) {
         for number in 0..20 {
             match connection.ask(&h2::Request::get(&format!("https://www.example.com/kept/{number}"))) {
                 Ok(answer) if answer.status == 200 => {
-                    let right = answer.body == pattern(SECURE);
-                    if right { &tally.good } else { &tally.wrong }.fetch_add(1, Ordering::Relaxed);
+                    let wanted = pattern(SECURE);
+                    let differs = answer.body.iter().zip(&wanted).position(|(have, want)| have != want);
+                    let path = format!("over HTTP/2: {number}");
+                    tally.count(&path, &answer.body, SECURE as u64, answer.cut.as_deref(), differs.map(|at| at as u64));
                 }
                 _ => _ = tally.failed.fetch_add(1, Ordering::Relaxed),
             }
@@ -267,7 +302,8 @@ fn nothing_grows_and_no_byte_is_wrong_however_long_it_runs() {
         late >> 20
     );
     assert_eq!(tally.wrong.load(Ordering::Relaxed), 0, "wrong bytes: {tally:?}");
-    let (good, failed) = (tally.good.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
+    let good = tally.good.load(Ordering::Relaxed);
+    let failed = tally.failed.load(Ordering::Relaxed) + tally.cut.load(Ordering::Relaxed);
     assert!(good > 100 && failed * 100 <= good, "{tally:?}");
     assert!(late <= early + GROWTH, "{early} bytes up to the middle, {late} after it");
     wait::until("the files of clients to be closed", Duration::from_secs(20), || {
