@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use memchr::{memchr, memrchr};
+
 /// Bytes of the longest path accepted. The server's own limit on request targets is lower.
 pub const MAX_PATH: usize = 64 * 1024;
 
@@ -66,9 +68,11 @@ impl Path {
     }
 
     fn from_normal(text: String) -> Self {
-        let first_end = text.bytes().skip(1).position(|byte| byte == b'/').map_or(text.len(), |at| at + 1);
-        let filename = text.rfind('/').map_or(0, |at| at + 1);
-        let tail = text.get(filename..).and_then(|name| name.rfind('.')).map_or(0, |dot| filename + dot + 1);
+        let bytes = text.as_bytes();
+        let first_end = memchr(b'/', bytes.get(1..).unwrap_or_default()).map_or(text.len(), |at| at + 1);
+        let filename = memrchr(b'/', bytes).map_or(0, |at| at + 1);
+        let name = bytes.get(filename..).unwrap_or_default();
+        let tail = memrchr(b'.', name).map_or(0, |dot| filename + dot + 1);
         // MAX_PATH keeps every offset far below u32::MAX.
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self {
@@ -141,16 +145,31 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// Printable ASCII that may not stand in a URI's path unescaped; a client may send it either way.
-fn must_be_escaped(byte: u8) -> bool {
+const fn must_be_escaped(byte: u8) -> bool {
     !byte.is_ascii() || matches!(byte, b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// Whether a path has no escape, nothing that needs one, and nothing that begins with a dot: then it is normal as it is, and most
 /// are.
+/// Bytes that stand in a normal path as they are.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte < 0x7f {
+        plain[byte as usize] = !(matches!(byte, b'%' | b'?' | b'#') || must_be_escaped(byte));
+        byte += 1;
+    }
+    plain
+};
+
 fn is_normal(raw: &str) -> bool {
-    let plain = |byte: u8| !(byte.is_ascii_control() || matches!(byte, b'%' | b'?' | b'#') || must_be_escaped(byte));
-    let bytes = raw.as_bytes();
-    bytes.iter().all(|&byte| plain(byte)) && !bytes.windows(2).any(|pair| pair == b"/.")
+    let mut before = 0;
+    // without an early end: almost every path is
+    raw.bytes().fold(true, |normal, byte| {
+        let hidden = before == b'/' && byte == b'.';
+        before = byte;
+        normal & !hidden & PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
+    })
 }
 
 /// One spelling for every escape. Rule values pass through here too, so that both sides of a comparison agree.

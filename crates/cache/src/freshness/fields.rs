@@ -60,9 +60,9 @@ pub fn strip_hop_by_hop(response: &mut ResponseHeader) {
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
+        // hardly anything else is said, and these go by themselves
+        .filter(|value| !value.eq_ignore_ascii_case("keep-alive") && !value.eq_ignore_ascii_case("close"))
         .flat_map(|value| value.split(',').map(str::trim))
-        // hardly anything else is named, and it goes by itself
-        .filter(|name| !name.eq_ignore_ascii_case("keep-alive"))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| !END_TO_END.contains(name))
         .collect()

@@ -1,10 +1,11 @@
 //! The request as the origin sees it.
 
 use std::borrow::Cow;
+use std::mem;
 use std::net::IpAddr;
 
-use http::header::{HOST, VIA};
-use http::{HeaderName, HeaderValue, Uri};
+use http::header::{HOST, UPGRADE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, request};
 use leeward_rules::decide::{self, HostHeader, Way};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
@@ -14,6 +15,10 @@ use super::{parents, unkeyed};
 use crate::context::{Context, Route};
 use crate::phase::debug;
 use crate::{header_edits, node};
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_HOST: HeaderName = HeaderName::from_static("x-host");
 
 /// Makes the client's request the origin's: path, Host, what the edge adds (delivery spec 1.10), what rules change.
 ///
@@ -49,19 +54,39 @@ pub(crate) fn prepare(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     Ok(())
 }
 
-/// What the edge adds for an origin and for a parent.
+/// What the edge adds for an origin and for a parent. Names of fields leave in lower case, as HTTP/2 has them and other proxies write
+/// them (RFC 9110 5.1: case means nothing), unless the connection is to become another protocol's.
 pub(super) fn add_own(request: &mut RequestHeader, route: &Route, ctx: &Context) -> pingora::Result<()> {
     let host = route.normal_authority(ctx.client.scheme);
     // mostly it is what `Host` says, and shared with it
-    let shared = request.headers.get(HOST).filter(|value| value.as_bytes() == host.as_bytes()).cloned();
-    request.insert_header("X-Forwarded-For", address(ctx.client.address))?;
-    request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(ctx.client.scheme.as_str()))?;
-    match shared {
-        Some(host) => request.insert_header("X-Host", host)?,
-        None => request.insert_header("X-Host", &*host)?,
+    let host = match request.headers.get(HOST).filter(|value| value.as_bytes() == host.as_bytes()) {
+        Some(same) => same.clone(),
+        None => HeaderValue::try_from(&*host).map_err(unwritable)?,
+    };
+    let own: [(&HeaderName, &'static str, HeaderValue); 5] = [
+        (&X_FORWARDED_FOR, "X-Forwarded-For", address(ctx.client.address)),
+        (&X_FORWARDED_PROTO, "X-Forwarded-Proto", HeaderValue::from_static(ctx.client.scheme.as_str())),
+        (&X_HOST, "X-Host", host),
+        (&VIA, "Via", appended(&request.headers, &VIA, via(ctx.client.protocol))?),
+        (&node::CDN_LOOP, "CDN-Loop", appended(&request.headers, &node::CDN_LOOP, node::member_value(&ctx.snapshot))?),
+    ];
+    if request.headers.contains_key(UPGRADE) {
+        // those who take connections over are less used to names in lower case
+        return own.into_iter().try_for_each(|(_, written, value)| request.insert_header(written, value));
     }
-    append(request, &VIA, "Via", via(ctx.client.protocol))?;
-    append(request, &node::CDN_LOOP, "CDN-Loop", node::member_value(&ctx.snapshot))
+    // a second map has how each name was written, and both would be built anew to have room for what is added
+    let mut parts: request::Parts = mem::replace(request, hollow()).into();
+    parts.headers.reserve(own.len());
+    for (name, _, value) in own {
+        parts.headers.insert(name.clone(), value);
+    }
+    *request = parts.into();
+    Ok(())
+}
+
+/// No request at all.
+fn hollow() -> RequestHeader {
+    Request::new(()).into_parts().0.into()
 }
 
 /// The edge's member of `Via`: the protocol that the request came by, and the edge's name.
@@ -134,8 +159,8 @@ fn followed(ctx: &Context) -> Option<&Followed> {
 
 /// An address in its usual form. Written by hand where it is four small numbers: this is done for every request.
 fn address(ip: IpAddr) -> HeaderValue {
-    let unwritable = |_| HeaderValue::from_static("unknown");
-    let IpAddr::V4(ip) = ip else { return HeaderValue::try_from(ip.to_string()).unwrap_or_else(unwritable) };
+    let unknown = |_| HeaderValue::from_static("unknown");
+    let IpAddr::V4(ip) = ip else { return HeaderValue::try_from(ip.to_string()).unwrap_or_else(unknown) };
     let (mut text, mut length) = (*b"255.255.255.255", 0);
     let mut push = |byte| {
         if let Some(place) = text.get_mut(length) {
@@ -155,19 +180,14 @@ fn address(ip: IpAddr) -> HeaderValue {
         }
         push(b'0' + part % 10);
     }
-    HeaderValue::from_bytes(text.get(..length).unwrap_or_default()).unwrap_or_else(unwritable)
+    HeaderValue::from_bytes(text.get(..length).unwrap_or_default()).unwrap_or_else(unknown)
 }
 
-/// Adds a member to a list field, behind what the client sent. `written`: the name as origins see it.
-fn append(
-    request: &mut RequestHeader,
-    name: &HeaderName,
-    written: &'static str,
-    member: HeaderValue,
-) -> pingora::Result<()> {
-    let mut old = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
+/// A list field with one member more, behind what the client sent.
+fn appended(headers: &HeaderMap, name: &HeaderName, member: HeaderValue) -> pingora::Result<HeaderValue> {
+    let mut old = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
     if old.peek().is_none() {
-        return request.insert_header(written, member);
+        return Ok(member);
     }
     let mut list = String::new();
     for old in old {
@@ -175,9 +195,11 @@ fn append(
         list.push_str(", ");
     }
     list.push_str(member.to_str().unwrap_or_default());
-    let value = HeaderValue::try_from(list)
-        .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a list field that is no text"))?;
-    request.insert_header(written, value)
+    HeaderValue::try_from(list).map_err(unwritable)
+}
+
+fn unwritable(_: http::header::InvalidHeaderValue) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, "a field that is no text")
 }
 
 #[cfg(test)]

@@ -183,12 +183,17 @@ pub(crate) fn is_authority(text: &str) -> bool {
         let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
         return port_ok && address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
-    let name_ok = !name.is_empty()
-        && !name.starts_with('.')
-        && !name.contains("..")
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
-    name_ok && port.is_none_or(is_port)
+    // one look at each byte: every request passes here
+    let mut before = b'.';
+    let end = text.bytes().position(|byte| {
+        let dots = byte == b'.' && before == b'.';
+        before = byte;
+        dots || !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+    });
+    match end.map(|end| text.split_at(end)) {
+        None => true,
+        Some((name, port)) => !name.is_empty() && port.strip_prefix(':').is_some_and(is_port),
+    }
 }
 
 fn is_port(text: &str) -> bool {
