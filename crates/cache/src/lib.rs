@@ -9,10 +9,12 @@ pub mod disk;
 pub mod freshness;
 pub mod key;
 mod lock;
+mod prediction;
 pub mod purge;
 pub mod range;
 mod store;
 pub mod vary;
 
 pub use lock::FetchLock;
+pub use prediction::Uncacheable;
 pub use store::{Named, ObjectName, Options, Stats, Store, arrived, is_followed, is_passing};

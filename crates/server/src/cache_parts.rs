@@ -8,17 +8,16 @@ use leeward_cache::admission::{self, Sketch};
 use leeward_cache::disk::{self, Disk};
 use leeward_cache::purge::{self, Ledger};
 use leeward_cache::range::Sliced;
-use leeward_cache::{FetchLock, Store, key};
+use leeward_cache::{FetchLock, Store, Uncacheable, key};
 use pingora_cache::NoCacheReason;
 use pingora_cache::lock::CacheKeyLockImpl;
-use pingora_cache::predictor::{CacheablePredictor, Predictor};
 
 /// A fetch that holds its key longer than this is no longer waited for. Longer than all attempts of a request together, however
 /// long their timeouts are; requests wait no longer than those.
 const FILL_LOCK: Duration = Duration::from_secs(3600);
-/// Keys remembered as uncacheable, per shard: requests for them do not queue behind each other.
-const UNCACHEABLE_KEYS: usize = 4096;
-const SHARDS: usize = 32;
+/// Keys remembered as uncacheable, of eight bytes each: requests for them do not queue behind each other.
+const UNCACHEABLE_KEYS: usize = 128 * 1024;
+
 /// Why a passing error is not stored. Not remembered, as against other answers that are not stored: the next
 /// request looks up what is stored all the same, which is what it may need while the origin fails.
 pub(crate) const ORIGIN_ERROR: NoCacheReason = NoCacheReason::Custom("origin error");
@@ -44,9 +43,9 @@ pub enum OpenError {
 pub(crate) struct CacheParts {
     pub(crate) store: &'static Store,
     pub(crate) lock: &'static CacheKeyLockImpl,
-    pub(crate) predictor: &'static (dyn CacheablePredictor + Sync),
+    pub(crate) predictor: &'static Uncacheable,
     /// The same for requests with `Authorization`, whose answers are mostly not stored.
-    pub(crate) predictor_authorized: &'static (dyn CacheablePredictor + Sync),
+    pub(crate) predictor_authorized: &'static Uncacheable,
     pub(crate) admission: &'static Sketch,
     pub(crate) ledger: Arc<Ledger>,
     /// Large objects, of which ranges are had in slices.
@@ -83,8 +82,7 @@ impl CacheParts {
         });
         let admission = Sketch::leak(admission::Options::default());
         let lock: &'static CacheKeyLockImpl = Box::leak(Box::new(FetchLock::new(store, admission, FILL_LOCK)));
-        let predictor =
-            || -> &'static Predictor<SHARDS> { Box::leak(Box::new(Predictor::new(UNCACHEABLE_KEYS, Some(passes)))) };
+        let predictor = || -> &'static Uncacheable { Box::leak(Box::new(Uncacheable::new(UNCACHEABLE_KEYS, passes))) };
         let (predictor, predictor_authorized) = (predictor(), predictor());
         Ok(Box::leak(Box::new(Self {
             store,

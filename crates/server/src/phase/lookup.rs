@@ -18,6 +18,7 @@ use leeward_telemetry::access_log::Failover;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_cache::key::CacheHashKey;
+use pingora_cache::predictor::CacheablePredictor;
 use pingora_cache::{CacheKey, CacheMeta, CacheOptionOverrides, ForcedFreshness};
 use pingora_proxy::Session;
 
@@ -54,7 +55,7 @@ pub(crate) fn enable(cache: &'static CacheParts, session: &mut Session, ctx: &mu
     let predictor = if authorized { cache.predictor_authorized } else { cache.predictor };
     // who wants a piece of what is had in slices waits for nobody, and a slice is judged with its object
     let lock = Some(cache.lock).filter(|_| sliced == Expected::Nothing);
-    let predictor = Some(predictor).filter(|_| ctx.slice.is_none());
+    let predictor: Option<&'static (dyn CacheablePredictor + Sync)> = ctx.slice.is_none().then_some(predictor);
     session.cache.enable(cache.store, None, predictor, lock, Some(waiting));
 }
 
