@@ -145,30 +145,20 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// Printable ASCII that may not stand in a URI's path unescaped; a client may send it either way.
-const fn must_be_escaped(byte: u8) -> bool {
+fn must_be_escaped(byte: u8) -> bool {
     !byte.is_ascii() || matches!(byte, b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// Whether a path has no escape, nothing that needs one, and nothing that begins with a dot: then it is normal as it is, and most
 /// are.
-/// Bytes that stand in a normal path as they are.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = b'!';
-    while byte < 0x7f {
-        plain[byte as usize] = !(matches!(byte, b'%' | b'?' | b'#') || must_be_escaped(byte));
-        byte += 1;
-    }
-    plain
-};
-
 fn is_normal(raw: &str) -> bool {
     let mut before = 0;
     // without an early end: almost every path is
     raw.bytes().fold(true, |normal, byte| {
         let hidden = before == b'/' && byte == b'.';
         before = byte;
-        normal & !hidden & PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
+        let plain = byte > b' ' && byte < 0x7f && !matches!(byte, b'%' | b'?' | b'#') && !must_be_escaped(byte);
+        normal & plain & !hidden
     })
 }
 
