@@ -1,6 +1,6 @@
 //! The fast origin: a thread for each connection, answers made up from a plan.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Content;
+use crate::http1::{self, Framing, Head};
 use crate::wait;
+use crate::wire::{Lost, Wire};
 
 /// Stack of a thread that serves one connection.
 const STACK: usize = 256 * 1024;
-/// The longest request head.
-const HEAD: usize = 64 * 1024;
 /// How long one write may take.
 const WRITE: Duration = Duration::from_secs(120);
 /// Answers up to this size are sent with their head in one write.
@@ -176,23 +176,21 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(shared: &Shared, mut tcp: TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     tcp.set_write_timeout(Some(WRITE))?;
-    let mut buffer: Vec<u8> = Vec::new();
-    let mut block = vec![0; 8 * 1024];
+    let mut wire = Wire::plain(tcp.try_clone()?);
     loop {
-        let end = loop {
-            if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            let count = tcp.read(&mut block)?;
-            if count == 0 || buffer.len() > HEAD {
-                return Ok(());
-            }
-            buffer.extend_from_slice(&block[..count]);
+        wire.forever();
+        let request = match Head::read(&mut wire) {
+            Ok(request) => request,
+            Err(Lost::Malformed(_)) => return Err(ErrorKind::InvalidData.into()),
+            Err(_) => return Ok(()),
         };
-        let head: Vec<u8> = buffer.drain(..end).collect();
-        let head = std::str::from_utf8(&head).map_err(|_| ErrorKind::InvalidData)?;
-        let mut words = head.split(' ');
-        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        // what stands in a body is no request
+        let framing = if request.chunked() { Framing::Chunked } else { Framing::Length(request.length().unwrap_or(0)) };
+        if http1::read_body(&mut wire, framing).cut.is_some() {
+            return Ok(());
+        }
+        let head = std::str::from_utf8(&request.raw).map_err(|_| ErrorKind::InvalidData)?;
+        let (method, path) = (request.word(0), request.word(1));
         let asked = Asked { path, head };
         shared.requests.fetch_add(1, Ordering::SeqCst);
         let plan = (shared.plan)(&asked);
