@@ -181,6 +181,14 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Sends bytes of a body. They are counted first: who has read them may ask how many there were.
+    pub(super) fn send_counted(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        self.shared.sent.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        self.wire.send(bytes).inspect_err(|_| {
+            self.shared.sent.fetch_sub(bytes.len() as u64, Ordering::SeqCst);
+        })
+    }
+
     /// Sends a part of the body that begins at `offset`.
     fn part(&mut self, bytes: &[u8], offset: usize) -> Result<(), Lost> {
         let size = match (self.answer.trickle, self.answer.framing) {
@@ -194,8 +202,7 @@ impl Turn<'_> {
             }
             match self.answer.framing {
                 Shape::Length | Shape::Close => {
-                    self.wire.send(piece)?;
-                    self.shared.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
+                    self.send_counted(piece)?;
                 }
                 Shape::BrokenChunks if offset > 0 || (index > 0 && self.answer.pause.is_none()) => {
                     self.wire.send(b"zz\r\nbroken\r\n")?;

@@ -1,7 +1,6 @@
 //! An origin that answers ranges, also of bodies that are larger than the machine.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 use super::play::Turn;
 use super::script::pattern_of;
@@ -52,8 +51,7 @@ impl Turn<'_> {
                 Some(text) => text.as_bytes()[piece.start as usize..piece.end as usize].to_vec(),
                 None => pattern_of(piece),
             };
-            self.wire.send(&content)?;
-            self.shared.sent.fetch_add(content.len() as u64, Ordering::SeqCst);
+            self.send_counted(&content)?;
         }
         Ok(())
     }
